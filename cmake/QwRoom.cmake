@@ -1,0 +1,28 @@
+# One target a room. qw_room(NAME room USES rooms… LINKS libraries…) makes the static library qw_<room> of every .cc under
+# src/<room>; "USES" are the arrows of docs/design.md (the ctest `layers` holds the includes against them).
+function(qw_room)
+  cmake_parse_arguments(ROOM "" "NAME" "USES;LINKS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${ROOM_NAME}/*.cc)
+  string(REPLACE "/" "_" target qw_${ROOM_NAME})
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  list(TRANSFORM ROOM_USES PREPEND qw_)
+  target_link_libraries(${target} PUBLIC ${ROOM_USES} ${ROOM_LINKS})
+endfunction()
+
+# qw_tests(NAME dir USES rooms…) makes one GoogleTest program of every .cc under tests/<dir> and registers its cases.
+function(qw_tests)
+  cmake_parse_arguments(T "" "NAME" "USES;LABELS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${T_NAME}/*_test.cc)
+  if(NOT sources)
+    return()
+  endif()
+  string(REPLACE "/" "_" target test_${T_NAME})
+  add_executable(${target} ${sources})
+  list(TRANSFORM T_USES PREPEND qw_)
+  target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${target} PRIVATE ${T_USES} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${target} PRIVATE QW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS "${T_NAME}" TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+endfunction()

@@ -1,0 +1,81 @@
+#include "base/mmap.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace qw {
+namespace {
+
+// A file descriptor that closes itself.
+struct Fd {
+  int fd;
+  explicit Fd(int f) : fd(f) {}
+  ~Fd() {
+    if (fd >= 0) ::close(fd);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+};
+
+tl::unexpected<Error> file_error(std::string_view code, const std::filesystem::path& path) {
+  return fail(code, {{"file", path.string()}, {"reason", std::strerror(errno)}});
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.fd < 0) return file_error("file.open", path);
+  struct stat st = {};
+  if (::fstat(file.fd, &st) != 0) return file_error("file.open", path);
+  if (!S_ISREG(st.st_mode)) return fail("file.not_regular", {{"file", path.string()}});
+  const auto size = static_cast<size_t>(st.st_size);
+  const void* data = nullptr;
+  if (size > 0) {
+    data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd, 0);
+    if (data == MAP_FAILED) return file_error("file.open", path);
+  }
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));
+}
+
+MappedFile::~MappedFile() {
+  if (size_ > 0) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes) {
+  QW_TRY(const auto file, MappedFile::open(path));
+  const std::span<const std::byte> b = file->bytes();
+  if (b.size() > max_bytes) return fail("file.too_large", {{"file", path.string()}, {"limit", max_bytes}});
+  return std::string(reinterpret_cast<const char*>(b.data()), b.size());
+}
+
+Status write_file_atomic(const std::filesystem::path& path, std::string_view content) {
+  std::string temp = path.string() + ".XXXXXX";
+  const Fd file(::mkstemp(temp.data()));
+  if (file.fd < 0) return file_error("file.write", path);
+  for (size_t done = 0; done < content.size();) {
+    const ssize_t n = ::write(file.fd, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      auto error = file_error("file.write", path);
+      ::unlink(temp.c_str());
+      return error;
+    }
+    done += static_cast<size_t>(n);
+  }
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::fchmod(file.fd, 0666 & ~mask) != 0 || ::fsync(file.fd) != 0 || ::rename(temp.c_str(), path.c_str()) != 0) {
+    auto error = file_error("file.write", path);
+    ::unlink(temp.c_str());
+    return error;
+  }
+  return {};
+}
+
+}  // namespace qw
