@@ -8,7 +8,8 @@
 namespace qw::detail {
 
 void check_failed(const char* file, int line, const char* expr, std::string_view message) {
-  log(LogLevel::fatal, fmt::format("{}:{}: check failed: {}{}{}", file, line, expr, message.empty() ? "" : ": ", message));
+  log(LogLevel::fatal,
+      fmt::format("{}:{}: check failed: {}{}{}", file, line, expr, message.empty() ? "" : ": ", message));
   std::abort();
 }
 

@@ -1,5 +1,5 @@
-// QW_CHECK: a bug of our own ends the program, in every build. Never reachable from a file, a request or the environment;
-// those are Result (base/result.h).
+// QW_CHECK: a bug of our own ends the program, in every build. Never reachable from a file, a request or the
+// environment; those are Result (base/result.h).
 #pragma once
 
 #include <fmt/format.h>
@@ -12,8 +12,8 @@ namespace qw::detail {
 }  // namespace qw::detail
 
 // QW_CHECK(cond) or QW_CHECK(cond, "fmt {}", arg…)
-#define QW_CHECK(cond, ...)                                                                        \
-  do {                                                                                             \
-    if (!(cond)) [[unlikely]]                                                                      \
+#define QW_CHECK(cond, ...)                                                                 \
+  do {                                                                                      \
+    if (!(cond)) [[unlikely]]                                                               \
       ::qw::detail::check_failed(__FILE__, __LINE__, #cond, ::fmt::format("" __VA_ARGS__)); \
   } while (false)

@@ -47,6 +47,8 @@ Result<Json> parse_json_file(const std::filesystem::path& path) {
   return parse_json(text, path.string());
 }
 
-std::string to_json_line(const Json& value) { return value.dump(-1, ' ', true, Json::error_handler_t::replace); }
+std::string to_json_line(const Json& value) {
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
 
 }  // namespace qw

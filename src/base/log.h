@@ -1,5 +1,5 @@
-// The log sink. Library code never prints: it hands a line to the sink that the program set (none: the line is dropped,
-// except fatal ones, which go to the error stream just before the program aborts).
+// The log sink. Library code never prints: it hands a line to the sink that the program set (none: the line
+// is dropped, except fatal ones, which go to the error stream just before the program aborts).
 #pragma once
 
 #include <functional>

@@ -70,7 +70,8 @@ Status write_file_atomic(const std::filesystem::path& path, std::string_view con
   }
   const mode_t mask = ::umask(0);
   ::umask(mask);
-  if (::fchmod(file.fd, 0666 & ~mask) != 0 || ::fsync(file.fd) != 0 || ::rename(temp.c_str(), path.c_str()) != 0) {
+  if (::fchmod(file.fd, 0666 & ~mask) != 0 || ::fsync(file.fd) != 0 ||
+      ::rename(temp.c_str(), path.c_str()) != 0) {
     auto error = file_error("file.write", path);
     ::unlink(temp.c_str());
     return error;

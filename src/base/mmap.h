@@ -10,8 +10,8 @@
 
 namespace qw {
 
-// The bytes stay valid while any holder of the shared_ptr lives. A file that shrinks afterwards raises SIGBUS on
-// access (as with every mapping); the size is taken once, here.
+// The bytes stay valid while any holder of the shared_ptr lives. A file that shrinks afterwards raises SIGBUS
+// on access (as with every mapping); the size is taken once, here.
 class MappedFile {
  public:
   // Errors: file.open (missing or unreadable; args file, reason), file.not_regular (a folder, a device).
@@ -35,8 +35,8 @@ class MappedFile {
 // The whole file as a string. Errors as MappedFile::open, and file.too_large above `max_bytes`.
 Result<std::string> read_file(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 30);
 
-// Writes a temporary file beside `path`, flushes it to disk, and renames it over `path`, so that a reader or a crash sees
-// the old or the new content, never a part. Errors: file.write (args file, reason).
+// Writes a temporary file beside `path`, flushes it to disk, and renames it over `path`, so that a reader or
+// a crash sees the old or the new content, never a part. Errors: file.write (args file, reason).
 Status write_file_atomic(const std::filesystem::path& path, std::string_view content);
 
 }  // namespace qw

@@ -1,7 +1,7 @@
 // Result<T>: a value, or an Error for causes outside our code (file, config, request, environment).
-// An Error is a code and named arguments; the sentence a person reads is made in apps/ from the message catalogue
-// (src/apps/messages/*.inc), so nothing below apps/ holds English or Chinese prose.
-// Test: tests/base/result_test.cc
+// An Error is a code and named arguments; the sentence a person reads is made in apps/ from the message
+// catalogue (src/apps/messages/*.inc), so nothing below apps/ holds English or Chinese prose. Test:
+// tests/base/result_test.cc
 #pragma once
 
 #include <fmt/format.h>
@@ -23,15 +23,16 @@ struct ErrorArg {
   ErrorArg(std::string_view arg_name, std::string_view text) : name(arg_name), value(text) {}
   ErrorArg(std::string_view arg_name, const char* text) : name(arg_name), value(text) {}
   template <class T>
-    requires requires(const T& v) { fmt::to_string(v); }
+  requires requires(const T& v) { fmt::to_string(v); }
   ErrorArg(std::string_view arg_name, const T& v) : name(arg_name), value(fmt::to_string(v)) {}
 };
 
-// A failure whose cause lies outside our code. `code` is "room.what" in lower_snake ("gguf.truncated"); it is stable,
-// never translated, and has one row in the catalogue whose placeholders are the names of `args`.
+// A failure whose cause lies outside our code. `code` is "room.what" in lower_snake ("gguf.truncated"); it is
+// stable, never translated, and has one row in the catalogue whose placeholders are the names of `args`.
 class Error {
  public:
-  explicit Error(std::string_view code, std::initializer_list<ErrorArg> args = {}) : code_(code), args_(args) {}
+  explicit Error(std::string_view code, std::initializer_list<ErrorArg> args = {})
+      : code_(code), args_(args) {}
 
   const std::string& code() const { return code_; }
   const std::vector<ErrorArg>& args() const { return args_; }
@@ -70,14 +71,14 @@ inline tl::unexpected<Error> fail(std::string_view code, std::initializer_list<E
 // QW_TRY(auto x, expr): the same, else binds the value to x.
 #define QW_TRY_CAT2(a, b) a##b
 #define QW_TRY_CAT(a, b) QW_TRY_CAT2(a, b)
-#define QW_TRY_1(expr)                                                                    \
-  do {                                                                                    \
+#define QW_TRY_1(expr)                                                                                      \
+  do {                                                                                                      \
     if (auto qw_try_r = (expr); !qw_try_r) return tl::unexpected<::qw::Error>(std::move(qw_try_r).error()); \
   } while (false)
-#define QW_TRY_2(decl, expr)                                                                       \
-  auto QW_TRY_CAT(qw_try_, __LINE__) = (expr);                                                     \
-  if (!QW_TRY_CAT(qw_try_, __LINE__))                                                              \
-    return tl::unexpected<::qw::Error>(std::move(QW_TRY_CAT(qw_try_, __LINE__)).error());          \
+#define QW_TRY_2(decl, expr)                                                              \
+  auto QW_TRY_CAT(qw_try_, __LINE__) = (expr);                                            \
+  if (!QW_TRY_CAT(qw_try_, __LINE__))                                                     \
+    return tl::unexpected<::qw::Error>(std::move(QW_TRY_CAT(qw_try_, __LINE__)).error()); \
   decl = *std::move(QW_TRY_CAT(qw_try_, __LINE__))
 #define QW_TRY_PICK(_1, _2, name, ...) name
 #define QW_TRY(...) QW_TRY_PICK(__VA_ARGS__, QW_TRY_2, QW_TRY_1)(__VA_ARGS__)

@@ -35,9 +35,11 @@ TEST(Result, TryPassesValueAndError) {
 
 // Known answers of Random123's kat_vectors for philox4x32-10.
 TEST(Rng, PhiloxKnownAnswers) {
-  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+  EXPECT_EQ(philox4x32({0, 0, 0, 0}, {0, 0}),
+            (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
   const uint32_t f = 0xffffffff;
-  EXPECT_EQ(philox4x32({f, f, f, f}, {f, f}), (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+  EXPECT_EQ(philox4x32({f, f, f, f}, {f, f}),
+            (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
 }
 
 TEST(Rng, UniformIsInRangeAndRepeats) {
@@ -73,7 +75,8 @@ TEST(Files, AtomicWriteAndMap) {
   EXPECT_EQ(write_file_atomic(dir / "no" / "b", "x").error().code(), "file.write");
   std::ofstream(dir / "empty").close();
   EXPECT_TRUE(MappedFile::open(dir / "empty").value()->bytes().empty());
-  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir), std::filesystem::directory_iterator()), 2);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir), std::filesystem::directory_iterator()),
+            2);
   std::filesystem::remove_all(dir);
 }
 

@@ -1,0 +1,33 @@
+// Arena: bump allocator for the activations of one step. Reset every step; after the first steps it is one
+// block, so that inference allocates nothing in steady state and addresses are fixed. Test:
+// tests/core/core_test.cc
+#pragma once
+
+#include <vector>
+
+#include "core/backend.h"
+#include "core/tensor.h"
+
+namespace qw {
+
+class Arena {
+ public:
+  explicit Arena(Backend& backend) : backend_(backend) {}
+
+  // Uninitialised, 64-byte aligned, valid until reset(). Ends the program where the device is out of memory:
+  // the memory plan of the caller must have said so before.
+  Tensor alloc(const Shape& shape, DType dtype);
+  // A small host array copied to the device (positions, tables, ids).
+  Tensor upload(std::span<const int32_t> values);
+  void reset();
+  size_t used_bytes() const { return used_; }
+  size_t reserved_bytes() const;
+
+ private:
+  Backend& backend_;
+  std::vector<StoragePtr> blocks_;
+  size_t offset_ = 0;  // into the last block
+  size_t used_ = 0;    // since the last reset
+};
+
+}  // namespace qw

@@ -1,0 +1,30 @@
+// Ctx: the first argument of every op. What varies between inference, training and tracing is here, so that a
+// model file is written once.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "core/arena.h"
+#include "core/backend.h"
+
+namespace qw {
+
+class Tape;
+
+// Receives named values of a forward pass ("embed", "layers.3", "layers.3.self_attn.q_proj", "norm").
+using Trace = std::function<void(std::string_view name, const Tensor& value)>;
+
+struct Ctx {
+  Backend& backend;
+  Arena& arena;
+  Tape* tape = nullptr;          // null: inference, nothing is recorded
+  const Trace* trace = nullptr;  // null: no taps
+
+  Tensor alloc(const Shape& shape) const { return arena.alloc(shape, backend.real()); }
+  void tap(std::string_view name, const Tensor& value) const {
+    if (trace != nullptr) (*trace)(name, value);
+  }
+};
+
+}  // namespace qw

@@ -1,0 +1,26 @@
+// Weight: one named parameter of a model, in the format in which it is stored. Immutable after load; only the
+// trainer writes weights. Gradients live in Gradients (core/tape.h), keyed by weight, so that a served model
+// stays const.
+#pragma once
+
+#include <string>
+
+#include "core/dtype.h"
+#include "core/tensor.h"
+
+namespace qw {
+
+struct Weight {
+  std::string
+      name;     // the Hugging Face name, "model.layers.0.self_attn.q_proj.weight"; set by the first visit
+  Shape shape;  // logical: [rows N, columns K] or [N]
+  QuantFormat format = QuantFormat::f32;
+  Tensor data;  // float formats: `shape`; quantised formats: u8 [N, row_bytes(format, K)]
+  bool trainable = false;
+
+  bool defined() const { return data.defined(); }
+  int64_t rows() const { return shape[0]; }
+  int64_t cols() const { return shape[-1]; }
+};
+
+}  // namespace qw

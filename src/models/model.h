@@ -1,0 +1,55 @@
+// Model: an architecture with its weights. Immutable after load; holds no state of a sequence and knows no
+// file, engine or trainer: it sees a Visitor (weights), a Ctx (execution) and a Batch (data). Test:
+// tests/golden (against the reference library), tests/property (paths_agree).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "core/batch.h"
+#include "core/ctx.h"
+#include "nn/visitor.h"
+#include "nn/weight_source.h"
+
+namespace qw {
+
+// What the rest of the program needs to know of an architecture.
+struct ModelInfo {
+  std::string model_type;  // "llama", "qwen2", "qwen3"
+  int n_layers = 0;
+  int hidden = 0;
+  int vocab = 0;          // rows of the head, padding included
+  int max_positions = 0;  // tokens of context the model allows
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  // Names every weight once, with its logical shape and shard axis.
+  virtual void visit(Visitor& visitor) = 0;
+  // What each layer keeps of the past.
+  virtual std::vector<LayerCache> cache_spec() const = 0;
+  // Logits [R, V], real(), of the rows batch.logit_rows.
+  virtual Tensor forward(Ctx& cx, const Batch& batch) const = 0;
+};
+
+struct LoadOptions {
+  bool strict = false;     // an unknown config key is an error, not a warning
+  bool trainable = false;  // float weights are marked trainable
+};
+
+// Builds the architecture that `config` names (config.json of Hugging Face, either spelling; io/ makes one
+// for GGUF) and loads its weights. `warnings` receives unknown config keys. Errors: model.unknown_type,
+// config.* (args file, key, …), weights.*, memory.exhausted.
+struct LoadedModel {
+  std::unique_ptr<Model> model;
+  std::vector<Error> warnings;
+};
+Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend& backend,
+                               const LoadOptions& options = {});
+
+}  // namespace qw
