@@ -1,0 +1,117 @@
+// Files and their parts; the format of one part is in gguf.cc.
+#include <charconv>
+#include <utility>
+
+#include "io/gguf.h"
+
+namespace qw {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The pieces of "name-00002-of-00003.gguf".
+struct SplitName {
+  std::string prefix;
+  int64_t no = 0;  // from 0
+  int64_t count = 0;
+};
+
+std::optional<int64_t> five_digits(std::string_view text) {
+  int64_t v = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), v);
+  if (text.size() != 5 || ec != std::errc() || end != text.data() + text.size() || v < 0) return std::nullopt;
+  return v;
+}
+
+std::string part_name(std::string_view prefix, int64_t no, int64_t count) {
+  return fmt::format("{}-{:05}-of-{:05}.gguf", prefix, no + 1, count);
+}
+
+std::optional<SplitName> parse_split_name(std::string_view name) {
+  constexpr size_t kTail = std::string_view("-00001-of-00001.gguf").size();
+  if (name.size() <= kTail) return std::nullopt;
+  const std::string_view tail = name.substr(name.size() - kTail);
+  const auto no = five_digits(tail.substr(1, 5));
+  const auto count = five_digits(tail.substr(10, 5));
+  if (!no || !count || *no < 1 || *no > *count) return std::nullopt;
+  const std::string_view prefix = name.substr(0, name.size() - kTail);
+  if (part_name(prefix, *no - 1, *count) != name) return std::nullopt;
+  return SplitName{std::string(prefix), *no - 1, *count};
+}
+
+int64_t int_or(const GgufContent& c, std::string_view key, int64_t fallback) {
+  const auto it = c.metadata.find(key);
+  if (it == c.metadata.end()) return fallback;
+  return it->second.as_int().value_or(-1);
+}
+
+Status expect(const fs::path& file, std::string_view key, int64_t expected, int64_t found) {
+  if (expected == found) return {};
+  return fail("gguf.split_value",
+              {{"file", file.string()}, {"key", key}, {"expected", expected}, {"found", found}});
+}
+
+Result<std::pair<std::shared_ptr<const MappedFile>, GgufContent>> open_part(const fs::path& path) {
+  QW_TRY(auto map, MappedFile::open(path));
+  QW_TRY(auto content, parse_gguf(map->bytes(), path.string()));
+  return std::pair(std::move(map), std::move(content));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const GgufFile>> GgufFile::open(const fs::path& path) {
+  QW_TRY(auto given, open_part(path));
+  const int64_t count = int_or(given.second, "split.count", 1);
+  std::shared_ptr<GgufFile> file(new GgufFile);
+  if (count <= 1) {
+    QW_TRY(expect(path, "split.count", 1, count == 0 ? 1 : count));
+    QW_TRY(file->add_part(std::move(given.first), std::move(given.second)));
+    return file;
+  }
+  const std::optional<SplitName> name = parse_split_name(path.filename().string());
+  if (!name)
+    return fail("gguf.split_name",
+                {{"file", path.string()},
+                 {"expected", part_name("NAME", int_or(given.second, "split.no", 0), count)}});
+  QW_TRY(expect(path, "split.count", name->count, count));
+  int64_t n_tensors = -1;
+  for (int64_t no = 0; no < count; ++no) {
+    const fs::path part_path = path.parent_path() / part_name(name->prefix, no, count);
+    std::error_code ec;
+    if (!fs::exists(part_path, ec))
+      return fail("gguf.split_missing",
+                  {{"file", path.string()}, {"missing", part_path.filename().string()}});
+    QW_TRY(auto part, open_part(part_path));
+    QW_TRY(expect(part_path, "split.no", no, int_or(part.second, "split.no", -1)));
+    QW_TRY(expect(part_path, "split.count", count, int_or(part.second, "split.count", -1)));
+    if (no == 0) n_tensors = int_or(part.second, "split.tensors.count", -1);
+    QW_TRY(file->add_part(std::move(part.first), std::move(part.second)));
+  }
+  QW_TRY(expect(file->path(), "split.tensors.count", static_cast<int64_t>(file->tensors_.size()), n_tensors));
+  return file;
+}
+
+Status GgufFile::add_part(std::shared_ptr<const MappedFile> map, GgufContent content) {
+  if (maps_.empty()) {
+    metadata_ = std::move(content.metadata);
+    version_ = content.version;
+  }
+  for (auto& [name, tensor] : content.tensors)
+    if (!tensors_.emplace(name, std::move(tensor)).second)
+      return fail("gguf.duplicate", {{"file", map->path().string()}, {"name", name}});
+  maps_.push_back(std::move(map));
+  return {};
+}
+
+const GgufValue* GgufFile::find(std::string_view key) const {
+  const auto it = metadata_.find(key);
+  return it == metadata_.end() ? nullptr : &it->second;
+}
+
+int64_t GgufFile::total_bytes() const {
+  size_t n = 0;
+  for (const auto& map : maps_) n += map->bytes().size();
+  return static_cast<int64_t>(n);
+}
+
+}  // namespace qw
