@@ -1,0 +1,70 @@
+#include "apps/paths.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace qw::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Paths : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "qw-paths-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+    fs::create_directories(folder_ / "home/models/store-folder");
+    fs::create_directories(folder_ / "here/here-folder");
+    fs::create_directories(folder_ / "here/store-folder");
+    touch("home/models/both.gguf");
+    touch("here/both.gguf");
+    touch("home/models/named.gguf");
+    before_ = fs::current_path();
+    fs::current_path(folder_ / "here");
+    ::setenv("QW_HOME", (folder_ / "home").c_str(), 1);
+  }
+  void TearDown() override {
+    fs::current_path(before_);
+    ::unsetenv("QW_HOME");
+    fs::remove_all(folder_);
+  }
+  void touch(const std::string& name) { std::ofstream(folder_ / name) << "x"; }
+
+  fs::path folder_, before_;
+};
+
+TEST_F(Paths, PathThenFileThenStoreThenHere) {
+  EXPECT_EQ(resolve_model("./here-folder"), fs::path("./here-folder"));
+  EXPECT_EQ(resolve_model("both.gguf"), fs::path("both.gguf"));  // an existing file is a path
+  EXPECT_EQ(resolve_model("store-folder"), folder_ / "home/models/store-folder");
+  EXPECT_EQ(resolve_model("named"), folder_ / "home/models/named.gguf");
+  EXPECT_EQ(resolve_model("here-folder"), fs::path("./here-folder"));
+}
+
+TEST_F(Paths, WhatIsNotThereIsSaid) {
+  const auto path = resolve_model("./nothing");
+  ASSERT_FALSE(path.has_value());
+  EXPECT_EQ(path.error().code(), "model.no_path");
+  const auto name = resolve_model("nothing");
+  ASSERT_FALSE(name.has_value());
+  EXPECT_EQ(name.error().code(), "model.no_name");
+  EXPECT_EQ(name.error().arg("known"), "both.gguf, named.gguf, store-folder");
+  EXPECT_EQ(resolve_model("").error().code(), "cli.empty_model");
+}
+
+TEST_F(Paths, HomeFollowsTheVariables) {
+  EXPECT_EQ(qw_home(), folder_ / "home");
+  ::unsetenv("QW_HOME");
+  ::setenv("XDG_DATA_HOME", "/x/data", 1);
+  EXPECT_EQ(qw_home(), fs::path("/x/data/qw"));
+  ::unsetenv("XDG_DATA_HOME");
+  const std::string home = std::getenv("HOME") == nullptr ? "" : std::getenv("HOME");
+  ::setenv("HOME", "/x/me", 1);
+  EXPECT_EQ(qw_home(), fs::path("/x/me/.local/share/qw"));
+  ::setenv("HOME", home.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace qw::apps
