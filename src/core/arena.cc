@@ -33,6 +33,17 @@ Tensor Arena::upload(std::span<const int32_t> values) {
   return t;
 }
 
+Tensor Arena::upload_real(std::span<const float> values) {
+  const Tensor t = alloc({static_cast<int64_t>(values.size())}, backend_.real());
+  if (backend_.real() == DType::f64) {
+    const std::vector<double> wide(values.begin(), values.end());
+    backend_.upload(t, wide.data());
+  } else {
+    backend_.upload(t, values.data());
+  }
+  return t;
+}
+
 void Arena::reset() {
   if (blocks_.size() > 1) {
     const size_t total = reserved_bytes();

@@ -19,6 +19,7 @@ class Arena {
   Tensor alloc(const Shape& shape, DType dtype);
   // A small host array copied to the device (positions, tables, ids).
   Tensor upload(std::span<const int32_t> values);
+  Tensor upload_real(std::span<const float> values);  // as real()
   void reset();
   size_t used_bytes() const { return used_; }
   size_t reserved_bytes() const;

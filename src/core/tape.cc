@@ -21,7 +21,7 @@ void Gradients::zero() {
 
 void Tape::record(Tensor& out, Backward backward) {
   out.set_tape_id(static_cast<int>(nodes_.size()));
-  nodes_.push_back({std::move(backward), {}, false});
+  nodes_.push_back({out.shape(), std::move(backward), {}, false});
 }
 
 void Tape::watch(Tensor& t) {
@@ -39,7 +39,7 @@ void Tape::accumulate(Ctx& cx, const Tensor& input, const Tensor& grad) {
     return;
   }
   if (node.shared) {
-    const Tensor sum = cx.alloc(input.shape());
+    const Tensor sum = cx.alloc(node.shape);
     cx.backend.add(sum, node.grad, grad);
     node.grad = sum;
     node.shared = false;

@@ -39,9 +39,11 @@ class Tape {
   // Names `out` on the tape. `backward` is called once, in reverse order, with the summed gradient of `out`,
   // if there is one; it calls accumulate() for each input and adds weight gradients itself.
   void record(Tensor& out, Backward backward);
-  // Adds `grad` to the gradient of `input`; nothing happens where the input is not on the tape (a constant).
-  // The tape may keep the tensor itself: the caller must not write it afterwards.
-  void accumulate(Ctx& cx, const Tensor& input, const Tensor& grad);
+  // True where `t` is on the tape; a strided view of a recorded tensor is a program error.
+  static bool wants(const Tensor& t);
+  // Adds `gradient` to that of `input`; nothing happens where the input is a constant. The tape may keep the
+  // tensor itself: the caller must not write it afterwards.
+  void accumulate(Ctx& cx, const Tensor& input, const Tensor& gradient);
   // The gradient of a recorded tensor, after backward(); undefined where none arrived.
   Tensor grad(const Tensor& t) const;
   // A leaf whose gradient is wanted (gradient checks).
@@ -56,6 +58,7 @@ class Tape {
 
  private:
   struct Node {
+    Shape shape;  // of the recorded tensor; a gradient of a view of it is reshaped
     Backward backward;
     Tensor grad;
     bool shared = false;  // grad is the caller's tensor: copied before a second gradient is added

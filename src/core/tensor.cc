@@ -50,6 +50,7 @@ Tensor Tensor::view(const Shape& shape) const {
   QW_CHECK(shape.elements() == elements(), "view of {} as {}", shape_.str(), shape.str());
   Tensor t(data_, shape, dtype_);
   t.storage_ = storage_;
+  t.tape_id_ = tape_id_;
   return t;
 }
 
@@ -59,7 +60,7 @@ Tensor Tensor::slice(int dim_index, int64_t begin, int64_t length) const {
   Tensor t = *this;
   t.data_ += begin * stride(dim_index) * traits(dtype_).bytes;
   t.shape_[dim_index] = length;
-  t.tape_id_ = -1;
+  if (tape_id_ != kConstant) t.tape_id_ = kDetached;
   return t;
 }
 
@@ -69,7 +70,7 @@ Tensor Tensor::transpose(int a, int b) const {
   const auto ib = static_cast<size_t>(b < 0 ? b + rank() : b);
   std::swap(t.shape_[a], t.shape_[b]);
   std::swap(t.strides_[ia], t.strides_[ib]);
-  t.tape_id_ = -1;
+  if (tape_id_ != kConstant) t.tape_id_ = kDetached;
   return t;
 }
 

@@ -18,6 +18,11 @@ namespace qw {
 
 inline constexpr int kMaxRank = 5;
 
+// Tape ids: a constant, and a strided view of a recorded tensor, which no op may silently treat as a
+// constant.
+inline constexpr int kConstant = -1;
+inline constexpr int kDetached = -2;
+
 class Shape {
  public:
   Shape() = default;
@@ -87,8 +92,13 @@ class Tensor {
   bool rows_dense() const { return rank() == 0 || stride(-1) == 1 || dim(-1) <= 1; }
   void* device_ptr() const { return data_; }
 
-  // Views share memory and keep the tape id out: an op that records calls ops::reshape and friends instead.
-  Tensor view(const Shape& shape) const;                       // contiguous only
+  // A view of the same elements keeps its place on the tape: its gradient is that of the whole, reshaped.
+  // Contiguous only.
+  Tensor view(const Shape& shape) const;
+  Tensor heads(int n, int head_dim) const { return view({dim(0), n, head_dim}); }  // [T, n·hd] → [T, n, hd]
+  Tensor merge_heads() const { return view({dim(0), elements() / dim(0)}); }  // [T, n, hd] → [T, n·hd]
+  // Parts and permutations of a recorded tensor may not be recorded from again (kDetached): Tape refuses them
+  // by name.
   Tensor slice(int dim, int64_t begin, int64_t length) const;  // [begin, begin + length) of one dimension
   Tensor transpose(int a, int b) const;
 
@@ -100,7 +110,7 @@ class Tensor {
   Shape shape_;
   std::array<int64_t, kMaxRank> strides_{};
   DType dtype_ = DType::f32;
-  int tape_id_ = -1;
+  int tape_id_ = kConstant;
   StoragePtr storage_;  // null for arena memory
 };
 

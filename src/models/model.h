@@ -31,6 +31,8 @@ class Model {
   virtual const ModelInfo& info() const = 0;
   // Names every weight once, with its logical shape and shard axis.
   virtual void visit(Visitor& visitor) = 0;
+  // The head is the embedding: a checkpoint may still carry lm_head.weight, which is then let pass.
+  virtual bool tied_head() const = 0;
   // What each layer keeps of the past.
   virtual std::vector<LayerCache> cache_spec() const = 0;
   // Logits [R, V], real(), of the rows batch.logit_rows.
@@ -42,13 +44,15 @@ struct LoadOptions {
   bool trainable = false;  // float weights are marked trainable
 };
 
-// Builds the architecture that `config` names (config.json of Hugging Face, either spelling; io/ makes one
-// for GGUF) and loads its weights. `warnings` receives unknown config keys. Errors: model.unknown_type,
-// config.* (args file, key, …), weights.*, memory.exhausted.
 struct LoadedModel {
   std::unique_ptr<Model> model;
-  std::vector<Error> warnings;
+  std::vector<Error> warnings;  // config.unknown_key
 };
+
+// The architecture that `config` names (config.json of Hugging Face, either spelling; io/ makes one for
+// GGUF), without weights. Errors: model.unknown_type, config.* (key, …).
+Result<LoadedModel> make_model(const Json& config);
+// The same with its weights from `source`. Errors also: weights.* (file, tensor, …), memory.exhausted.
 Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend& backend,
                                const LoadOptions& options = {});
 

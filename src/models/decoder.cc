@@ -1,0 +1,219 @@
+#include "models/decoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "nn/modules.h"
+#include "nn/rope_config.h"
+#include "ops/add.h"
+#include "ops/attention.h"
+#include "ops/gather_rows.h"
+#include "ops/silu_mul.h"
+
+namespace qw {
+namespace {
+
+using nn::ConfigReader;
+
+struct DecoderConfig {
+  ModelInfo info;
+  int heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
+  double eps = 0;
+  bool tied = false;
+  bool qkv_bias = false, o_bias = false,
+       mlp_bias = false;    // qwen2: on q, k, v always; llama, qwen3: attention_bias on all four
+  bool qk_norm = false;     // qwen3: RMSNorm of each head before rotation
+  std::vector<int> window;  // [L], 0: full attention
+  ops::RopeSpec rope;
+
+  double scale() const { return 1.0 / std::sqrt(static_cast<double>(head_dim)); }
+};
+
+// Layers with a sliding window: named one by one (layer_types), else all from max_window_layers on.
+std::vector<int> read_windows(ConfigReader& c, int n_layers) {
+  const bool use = c.boolean("use_sliding_window", false);
+  const int window = c.optional_integer("sliding_window").value_or(4096);  // Qwen2Config's default
+  // max_window_layers may be 0 (every layer slides), so it is read as a number. Default: Qwen2Config's.
+  const double first = c.number("max_window_layers", 28.0);
+  const std::vector<std::string> types = c.strings("layer_types");
+  std::vector<int> out(static_cast<size_t>(n_layers), 0);
+  if (!types.empty() && types.size() != out.size())
+    c.error(
+        Error("config.length", {{"key", "layer_types"}, {"expected", n_layers}, {"found", types.size()}}));
+  if (!c.status()) return out;
+  for (size_t il = 0; il < out.size(); ++il) {
+    bool slides = static_cast<double>(il) >= first;
+    if (!types.empty()) {
+      slides = types[il] == "sliding_attention";
+      if (!slides && types[il] != "full_attention")
+        c.error(Error("config.value", {{"key", "layer_types"},
+                                       {"found", types[il]},
+                                       {"expected", "full_attention, sliding_attention"}}));
+    }
+    if (use && slides) out[il] = window;
+  }
+  return out;
+}
+
+// What differs between the three types. Defaults are those of LlamaConfig, Qwen2Config and Qwen3Config
+// (transformers 5).
+void read_variant(ConfigReader& c, DecoderConfig& d) {
+  const std::string& type = d.info.model_type;
+  const int hidden_per_head = std::max(d.info.hidden / std::max(d.heads, 1), 1);
+  d.head_dim = c.integer("head_dim", type == "qwen3" ? 128 : hidden_per_head);
+  d.window.assign(static_cast<size_t>(std::max(d.info.n_layers, 0)), 0);
+  if (type == "qwen2") {
+    d.qkv_bias = true;
+  } else {
+    d.qkv_bias = d.o_bias = c.boolean("attention_bias", false);
+  }
+  if (type == "llama") {
+    d.mlp_bias = c.boolean("mlp_bias", false);
+    c.only("pretraining_tp", {1});
+    c.only("rope_interleaved", {false});
+  } else {
+    d.window = read_windows(c, d.info.n_layers);
+  }
+  d.qk_norm = type == "qwen3";
+}
+
+Result<DecoderConfig> parse(const Json& json, std::vector<Error>& warnings) {
+  ConfigReader c(json);
+  DecoderConfig d;
+  d.info.model_type = c.string("model_type");
+  d.info.hidden = c.integer("hidden_size");
+  d.info.n_layers = c.integer("num_hidden_layers");
+  d.info.vocab = c.integer("vocab_size");
+  const int max_positions = c.integer("max_position_embeddings");
+  d.ffn = c.integer("intermediate_size");
+  d.heads = c.integer("num_attention_heads");
+  d.kv_heads = c.integer("num_key_value_heads", d.heads);
+  d.eps = c.number("rms_norm_eps", 1e-6);
+  d.tied = c.boolean("tie_word_embeddings", false);
+  c.only("hidden_act", {"silu"});
+  if (c.status()) read_variant(c, d);
+  if (c.status() && (d.heads % d.kv_heads != 0 || d.head_dim % 2 != 0))
+    c.error(Error("config.heads", {{"heads", d.heads}, {"kv_heads", d.kv_heads}, {"head_dim", d.head_dim}}));
+  if (c.status()) {
+    nn::RopeConfig rope = nn::read_rope(c, d.head_dim, max_positions, 10000.0);
+    d.rope = std::move(rope.spec);
+    d.info.max_positions = rope.max_positions;
+  }
+  QW_TRY(c.status());
+  c.harmless({"architectures", "torch_dtype", "dtype", "transformers_version", "use_cache",
+              "initializer_range", "attention_dropout", "bos_token_id", "eos_token_id", "pad_token_id",
+              "_name_or_path", "is_llama_config", "transformers.js_config", "rope_scaling", "rope_theta",
+              "chunk_size_feed_forward", "output_hidden_states", "output_attentions", "return_dict",
+              "problem_type", "is_encoder_decoder", "id2label", "label2id",
+              // Qwen2 checkpoints carry these of the sliding-window design even where it is off
+              "seq_length", "rotary_emb_base"});
+  warnings = c.unknown_keys();
+  return d;
+}
+
+struct Layer {
+  nn::RmsNorm norm1, norm2, q_norm, k_norm;
+  nn::Linear q, k, v, o, gate, up, down;
+
+  void visit(Visitor& vis, const DecoderConfig& c) {
+    const int64_t hidden = c.info.hidden;
+    const int64_t q_width = int64_t{c.heads} * c.head_dim;
+    const int64_t kv_width = int64_t{c.kv_heads} * c.head_dim;
+    norm1.visit(vis, "input_layernorm", hidden);
+    q.visit(vis, "self_attn.q_proj", {q_width, hidden}, c.qkv_bias, ShardAxis::rows);
+    k.visit(vis, "self_attn.k_proj", {kv_width, hidden}, c.qkv_bias, ShardAxis::rows);
+    v.visit(vis, "self_attn.v_proj", {kv_width, hidden}, c.qkv_bias, ShardAxis::rows);
+    o.visit(vis, "self_attn.o_proj", {hidden, q_width}, c.o_bias, ShardAxis::columns);
+    if (c.qk_norm) {
+      q_norm.visit(vis, "self_attn.q_norm", c.head_dim);
+      k_norm.visit(vis, "self_attn.k_norm", c.head_dim);
+    }
+    norm2.visit(vis, "post_attention_layernorm", hidden);
+    gate.visit(vis, "mlp.gate_proj", {c.ffn, hidden}, c.mlp_bias, ShardAxis::rows);
+    up.visit(vis, "mlp.up_proj", {c.ffn, hidden}, c.mlp_bias, ShardAxis::rows);
+    down.visit(vis, "mlp.down_proj", {hidden, c.ffn}, c.mlp_bias, ShardAxis::columns);
+  }
+
+  // x [T, D]; table: the rotation of every row.
+  Tensor forward(Ctx& cx, Tensor x, const Tensor& table, const ops::AttnStep& step, const DecoderConfig& c,
+                 int il) const {
+    const auto [qx, kx, vx] = nn::project(cx, norm1(cx, x), q, k, v);  // [T, H·hd], [T, K·hd] twice
+    Tensor qh = qx.heads(c.heads, c.head_dim);
+    Tensor kh = kx.heads(c.kv_heads, c.head_dim);
+    if (c.qk_norm) {
+      qh = q_norm(cx, qh);
+      kh = k_norm(cx, kh);
+    }
+    const ops::AttnSpec spec{il, c.scale(), c.window[static_cast<size_t>(il)]};
+    const Tensor a = ops::attention(cx, ops::rope(cx, qh, table), ops::rope(cx, kh, table),
+                                    vx.heads(c.kv_heads, c.head_dim), step, spec);  // [T, H, hd]
+    x = ops::add(cx, x, o(cx, a.merge_heads()));
+    const auto [g, u] = nn::project(cx, norm2(cx, x), gate, up);  // [T, F]
+    return ops::add(cx, x, down(cx, ops::silu_mul(cx, g, u)));
+  }
+};
+
+class Decoder : public Model {
+ public:
+  explicit Decoder(DecoderConfig config)
+      : c_(std::move(config)), layers_(static_cast<size_t>(c_.info.n_layers)) {
+    norm_.eps = c_.eps;
+    for (Layer& l : layers_) l.norm1.eps = l.norm2.eps = l.q_norm.eps = l.k_norm.eps = c_.eps;
+  }
+
+  const ModelInfo& info() const override { return c_.info; }
+
+  void visit(Visitor& v) override {
+    {
+      const Visitor::Scope model(v, "model");
+      embed_.visit(v, "embed_tokens", c_.info.vocab, c_.info.hidden);
+      for (size_t il = 0; il < layers_.size(); ++il) {
+        const Visitor::Scope layer(v, "layers." + std::to_string(il));
+        layers_[il].visit(v, c_);
+      }
+      norm_.visit(v, "norm", c_.info.hidden);
+    }
+    if (!c_.tied) head_.visit(v, "lm_head", {c_.info.vocab, c_.info.hidden}, false, ShardAxis::rows);
+  }
+
+  std::vector<LayerCache> cache_spec() const override {
+    std::vector<LayerCache> out;
+    for (const int window : c_.window) {
+      const auto kind = window > 0 ? CacheSpec::Kind::window : CacheSpec::Kind::paged;
+      out.push_back({CacheSpec{kind, c_.kv_heads, c_.head_dim, window, 0}});
+    }
+    return out;
+  }
+
+  bool tied_head() const override { return c_.tied; }
+
+  Tensor forward(Ctx& cx, const Batch& b) const override {
+    Tensor x = embed_(cx, cx.arena.upload(b.ids));  // [T, D]
+    cx.tap("embed", x);
+    const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
+    const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
+    for (size_t il = 0; il < layers_.size(); ++il) {
+      x = layers_[il].forward(cx, x, table, step, c_, static_cast<int>(il));
+      if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
+    }
+    if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
+    x = norm_(cx, x);
+    return ops::linear(cx, x, c_.tied ? embed_.weight : head_.weight);  // [R, V]
+  }
+
+ private:
+  DecoderConfig c_;
+  nn::Embedding embed_;
+  std::vector<Layer> layers_;
+  nn::RmsNorm norm_;
+  nn::Linear head_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> make_decoder(const Json& config, std::vector<Error>& warnings) {
+  QW_TRY(DecoderConfig c, parse(config, warnings));
+  return std::make_unique<Decoder>(std::move(c));
+}
+
+}  // namespace qw

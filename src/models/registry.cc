@@ -1,0 +1,50 @@
+// The explicit table of architectures: model_type → maker.
+#include <array>
+#include <string_view>
+
+#include "models/decoder.h"
+#include "nn/load.h"
+
+namespace qw {
+namespace {
+
+struct Architecture {
+  std::string_view model_type;
+  Result<std::unique_ptr<Model>> (*make)(const Json& config, std::vector<Error>& warnings);
+};
+
+constexpr std::array<Architecture, 3> kArchitectures{{
+    {"llama", make_decoder},
+    {"qwen2", make_decoder},
+    {"qwen3", make_decoder},
+}};
+
+}  // namespace
+
+Result<LoadedModel> make_model(const Json& config) {
+  const auto type = config.find("model_type");
+  if (type == config.end() || !type->is_string()) return fail("config.missing", {{"key", "model_type"}});
+  for (const Architecture& a : kArchitectures) {
+    if (a.model_type != type->get_ref<const std::string&>()) continue;
+    LoadedModel out;
+    QW_TRY(out.model, a.make(config, out.warnings));
+    return out;
+  }
+  std::string known;
+  for (const Architecture& a : kArchitectures)
+    known += (known.empty() ? "" : ", ") + std::string(a.model_type);
+  return fail("model.unknown_type", {{"found", type->get<std::string>()}, {"known", known}});
+}
+
+Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend& backend,
+                               const LoadOptions& options) {
+  QW_TRY(LoadedModel out, make_model(config));
+  if (options.strict && !out.warnings.empty()) return tl::unexpected<Error>(out.warnings.front());
+  nn::LoadVisitor load(backend, source, options.trainable);
+  out.model->visit(load);
+  if (out.model->tied_head()) source.ignore("lm_head.weight");
+  QW_TRY(load.finish());
+  return out;
+}
+
+}  // namespace qw

@@ -1,0 +1,41 @@
+#include "nn/load.h"
+
+namespace qw::nn {
+
+void LoadVisitor::on_weight(Weight& w, ShardAxis) {
+  if (error_) return;
+  if (Status s = load(w); !s) error_ = s.error();
+}
+
+Status LoadVisitor::finish() {
+  if (error_) return tl::unexpected<Error>(*error_);
+  return source_.finish();
+}
+
+Status LoadVisitor::load(Weight& w) {
+  QW_TRY(const WeightBytes bytes, source_.take(w.name, w.shape.dims()));
+  w.trainable = trainable_ && traits(bytes.format).is_float;
+  // Vectors are small and used by kernels of one type. Trained matrices need a type that the optimiser can
+  // step in.
+  const bool real = w.shape.rank() == 1 || w.trainable || backend_.real() == DType::f64;
+  if (real && traits(bytes.format).is_float) return to_real(w, bytes);
+  w.format = bytes.format;
+  const DType dtype = storage_dtype(w.format);
+  QW_TRY(StoragePtr storage, backend_.import_host(bytes.bytes, bytes.holder));
+  const Shape stored = dtype == DType::u8 ? Shape{w.rows(), row_bytes(w.format, w.cols())} : w.shape;
+  w.data = Tensor(std::move(storage), 0, stored, dtype);
+  return {};
+}
+
+Status LoadVisitor::to_real(Weight& w, const WeightBytes& bytes) {
+  QW_TRY(StoragePtr raw, backend_.import_host(bytes.bytes, bytes.holder));
+  const Tensor stored(std::move(raw), 0, w.shape, storage_dtype(bytes.format));
+  const DType real = backend_.real();
+  QW_TRY(StoragePtr owned, backend_.alloc(static_cast<size_t>(w.shape.elements() * traits(real).bytes)));
+  w.format = real == DType::f64 ? QuantFormat::f64 : QuantFormat::f32;
+  w.data = Tensor(std::move(owned), 0, w.shape, real);
+  backend_.copy(w.data, stored);
+  return {};
+}
+
+}  // namespace qw::nn

@@ -1,0 +1,24 @@
+// Rotary position embedding (Su et al. 2021), half-split pairs as in the Hugging Face models. Test:
+// tests/ops/ops_test.cc
+#pragma once
+
+#include <vector>
+
+#include "core/tape.h"
+
+namespace qw::ops {
+
+// How positions become angles: angle of pair i = position · inv_freq[i]; cos and sin are multiplied by
+// `scale` (YaRN's attention factor). The first 2 · inv_freq.size() dimensions of a head rotate, the rest pass
+// through.
+struct RopeSpec {
+  std::vector<float> inv_freq;
+  double scale = 1.0;
+};
+
+// (cos, sin) of every row, made once a step and used by all layers: [T, rot/2, 2].
+Tensor rope_table(Ctx& cx, const Tensor& positions, const RopeSpec& spec);
+// x [T, H, hd] rotated by the table of its rows.
+Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table);
+
+}  // namespace qw::ops
