@@ -54,14 +54,18 @@ Tensor Tape::grad(const Tensor& t) const {
 }
 
 void Tape::backward(Ctx& cx, const Tensor& loss) {
-  QW_CHECK(loss.tape_id() >= 0 && loss.elements() == 1,
-           "backward from a tensor that is not a recorded scalar");
-  Tape* const recording = cx.tape;
-  cx.tape = nullptr;  // backward functions run kernels; they do not record
+  QW_CHECK(loss.elements() == 1, "backward from a tensor {} without a seed", loss.shape().str());
   const Tensor one = cx.alloc(loss.shape());
   cx.backend.fill(one, 1.0);
-  nodes_[static_cast<size_t>(loss.tape_id())].grad = one;
-  for (int i = loss.tape_id(); i >= 0; --i) {
+  backward(cx, loss, one);
+}
+
+void Tape::backward(Ctx& cx, const Tensor& root, const Tensor& seed) {
+  QW_CHECK(wants(root), "backward from a tensor that is not on the tape");
+  Tape* const recording = cx.tape;
+  cx.tape = nullptr;  // backward functions run kernels; they do not record
+  accumulate(cx, root, seed);
+  for (int i = root.tape_id(); i >= 0; --i) {
     Node& node = nodes_[static_cast<size_t>(i)];
     if (node.grad.defined() && node.backward) node.backward(cx, node.grad);
     node.backward = nullptr;  // frees what it kept

@@ -52,6 +52,8 @@ class Tape {
 
   // Runs everything backwards from `loss`, a tensor of one element, with dloss = 1.
   void backward(Ctx& cx, const Tensor& loss);
+  // The same from any recorded tensor, whose gradient is `seed`, of its shape.
+  void backward(Ctx& cx, const Tensor& root, const Tensor& seed);
 
   // An op without a backward calls this when it is recorded: a program error, never a silent detach.
   [[noreturn]] static void refuse(std::string_view op);

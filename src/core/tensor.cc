@@ -74,4 +74,13 @@ Tensor Tensor::transpose(int a, int b) const {
   return t;
 }
 
+Tensor Tensor::expand(int64_t n) const {
+  QW_CHECK(rank() == 1 && dim(0) == 1, "expand of {}", shape_.str());
+  Tensor t = *this;
+  t.shape_[0] = n;
+  t.strides_[0] = 0;
+  if (tape_id_ != kConstant) t.tape_id_ = kDetached;
+  return t;
+}
+
 }  // namespace qw

@@ -101,6 +101,7 @@ class Tensor {
   // by name.
   Tensor slice(int dim, int64_t begin, int64_t length) const;  // [begin, begin + length) of one dimension
   Tensor transpose(int a, int b) const;
+  Tensor expand(int64_t n) const;  // [1] seen as [n], stride 0
 
   int tape_id() const { return tape_id_; }
   void set_tape_id(int id) { tape_id_ = id; }

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/weight.h"
 
@@ -45,6 +46,18 @@ class Visitor {
 
  private:
   std::string prefix_;
+};
+
+// Every weight of a walk, in its order.
+class WeightList : public Visitor {
+ public:
+  const std::vector<Weight*>& weights() const { return weights_; }
+
+ protected:
+  void on_weight(Weight& w, ShardAxis) override { weights_.push_back(&w); }
+
+ private:
+  std::vector<Weight*> weights_;
 };
 
 }  // namespace qw

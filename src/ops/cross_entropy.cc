@@ -14,9 +14,10 @@ Tensor cross_entropy(Ctx& cx, const Tensor& logits, const std::vector<int32_t>& 
   cx.backend.sum(loss, rows);
   cx.backend.scale(loss, loss, weight);
   if (cx.tape != nullptr && Tape::wants(logits))
-    cx.tape->record(loss, [logits, target, weight, tape = cx.tape](Ctx& c, const Tensor&) {
+    cx.tape->record(loss, [logits, target, weight, tape = cx.tape](Ctx& c, const Tensor& dout) {
       const Tensor drows = c.alloc({logits.dim(0)});
-      c.backend.fill(drows, weight);
+      c.backend.copy(drows, dout.expand(logits.dim(0)));
+      c.backend.scale(drows, drows, weight);
       const Tensor dlogits = c.alloc(logits.shape());
       c.backend.cross_entropy_backward(dlogits, logits, target, drows);
       tape->accumulate(c, logits, dlogits);

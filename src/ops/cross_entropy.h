@@ -8,8 +8,8 @@
 namespace qw::ops {
 
 // logits [T, V]; targets of each row, negative: the row does not count. Returns [1]: Σ over counted rows of
-// (logsumexp(logits) − logits[target]) · weight. The caller chooses the weight: 1 / (number of targets of the
-// whole step).
+// (logsumexp(logits) − logits[target]) · weight. The caller chooses the weight, usually 1 / (number of
+// targets of the whole step).
 Tensor cross_entropy(Ctx& cx, const Tensor& logits, const std::vector<int32_t>& targets, double weight);
 
 }  // namespace qw::ops
