@@ -5,6 +5,7 @@
 #include <functional>
 #include <string_view>
 
+#include "core/adapter.h"
 #include "core/arena.h"
 #include "core/backend.h"
 
@@ -18,8 +19,9 @@ using Trace = std::function<void(std::string_view name, const Tensor& value)>;
 struct Ctx {
   Backend& backend;
   Arena& arena;
-  Tape* tape = nullptr;          // null: inference, nothing is recorded
-  const Trace* trace = nullptr;  // null: no taps
+  Tape* tape = nullptr;                  // null: inference, nothing is recorded
+  const Trace* trace = nullptr;          // null: no taps
+  const AdapterMap* adapters = nullptr;  // null: the base model alone
 
   Tensor alloc(const Shape& shape) const { return arena.alloc(shape, backend.real()); }
   void tap(std::string_view name, const Tensor& value) const {

@@ -1,0 +1,46 @@
+// LoRA adapters (Hu et al. 2021) beside a model that does not know them: y += scale · (x · Aᵀ) · Bᵀ in
+// ops::linear. Kept apart from the weights, so that adapters are loaded and dropped while the model serves,
+// and rows of one batch may use different ones. Test: tests/ops/adapter_test.cc
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/weight.h"
+
+namespace qw {
+
+struct Lora {
+  Weight a;            // [r, K]
+  Weight b;            // [N, r]
+  double scale = 1.0;  // alpha / r
+};
+
+// Adapters of the weights of one model, by weight name.
+class AdapterSet {
+ public:
+  void add(const std::string& weight_name, Lora lora) {
+    by_weight_.insert_or_assign(weight_name, std::move(lora));
+  }
+  const Lora* find(const std::string& weight_name) const {
+    const auto it = by_weight_.find(weight_name);
+    return it == by_weight_.end() ? nullptr : &it->second;
+  }
+  std::unordered_map<std::string, Lora>& all() { return by_weight_; }
+
+ private:
+  std::unordered_map<std::string, Lora> by_weight_;
+};
+
+// Rows [begin, end) of a batch use this set. Ranges of a batch do not overlap; rows in none use the base
+// model alone.
+struct AdapterRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+  std::shared_ptr<const AdapterSet> set;
+};
+using AdapterMap = std::vector<AdapterRange>;
+
+}  // namespace qw
