@@ -1,0 +1,34 @@
+#include "engine/step_batch.h"
+
+#include <algorithm>
+
+namespace qw {
+
+Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager& kv, int n_groups) {
+  Batch b;
+  AttnPlan::Table table;
+  b.plan.cu_q.push_back(0);
+  for (const StepPlan::Item& item : plan.items) {
+    const Sequence& s = find(item.seq);
+    for (int p = item.begin; p < item.begin + item.count; ++p) {
+      b.ids.push_back(s.tokens[static_cast<size_t>(p)]);
+      b.positions.push_back(p);
+    }
+    if (item.sample) b.logit_rows.push_back(b.n_rows() - 1);
+    b.plan.cu_q.push_back(b.n_rows());
+    b.plan.kv_len.push_back(item.begin + item.count);
+    if (kv.slot(item.seq) >= 0) b.plan.state_slots.push_back(kv.slot(item.seq));
+    const int blocks = (item.begin + item.count + kPageTokens - 1) / kPageTokens;
+    table.max_blocks = std::max(table.max_blocks, blocks);
+  }
+  for (const StepPlan::Item& item : plan.items) {
+    const std::span<const int32_t> pages = kv.pages(item.seq);
+    const auto n = std::min(pages.size(), static_cast<size_t>(table.max_blocks));
+    table.pages.insert(table.pages.end(), pages.begin(), pages.begin() + static_cast<ptrdiff_t>(n));
+    table.pages.resize(table.pages.size() + static_cast<size_t>(table.max_blocks) - n, 0);
+  }
+  b.plan.tables.assign(static_cast<size_t>(n_groups), table);
+  return b;
+}
+
+}  // namespace qw

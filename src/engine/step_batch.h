@@ -1,0 +1,19 @@
+// From a StepPlan to the Batch that a model sees. Plain host data on both sides.
+// Test: tests/property/scheduler_fuzz_test.cc, tests/engine/engine_test.cc
+#pragma once
+
+#include <functional>
+
+#include "core/batch.h"
+#include "engine/kv_manager.h"
+#include "engine/scheduler.h"
+
+namespace qw {
+
+using FindSequence = std::function<const Sequence&(SeqId)>;
+
+// Row t of logits belongs to the t-th item with `sample`. The caller sets plan.pool; `n_groups` is the number
+// of its cache groups, which share one table here (kv_manager.h).
+Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager& kv, int n_groups);
+
+}  // namespace qw

@@ -1,0 +1,235 @@
+// Random arrivals, cancels, tiny pools and many tenants against a model of pure host logic: the value of a
+// token is the hash of everything up to it, written through block tables into pages and slots as a real model
+// writes keys, values and states. A page or slot that is shared, evicted or restored wrongly changes the
+// text. After every step: docs/design.md §6, "engine change".
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+
+#include "engine/scheduler.h"
+#include "engine/step_batch.h"
+
+namespace qw {
+namespace {
+
+constexpr int P = kPageTokens;
+
+uint64_t mix(uint64_t h, int32_t token) {
+  h = (h ^ static_cast<uint64_t>(token + 1)) * 0x9E3779B97F4A7C15U;
+  return h ^ (h >> 29);
+}
+
+struct Config {
+  KvManagerOptions kv;
+  SchedulerOptions scheduler;
+  int n_tenants = 1;
+  int max_tokens = 0;  // of one sequence
+  int vocab = 3;       // small, so that prefixes meet
+  double arrival = 0.5, cancel = 0.02;
+};
+
+Config random_config(std::mt19937& rng) {
+  auto in = [&](int lo, int hi) { return std::uniform_int_distribution(lo, hi)(rng); };
+  Config c;
+  c.kv.n_pages = in(1, 24);
+  c.kv.prefix_cache = in(0, 3) > 0;
+  c.scheduler.max_seqs = in(1, 12);
+  c.scheduler.max_batch_tokens = c.scheduler.max_seqs + in(0, 3) * in(0, 60);
+  if (in(0, 1) == 1) c.kv.n_slots = c.scheduler.max_seqs + in(0, 6);
+  c.n_tenants = in(1, 5);
+  c.max_tokens = std::min(c.kv.n_pages * P, in(2, 400));
+  c.vocab = in(1, 3);
+  c.arrival = in(1, 9) / 10.0;
+  c.cancel = in(0, 3) * 0.02;
+  return c;
+}
+
+// One generation and what it must say.
+struct Client {
+  Sequence seq;
+  int max_tokens = 0;
+  int n_terminal = 0;
+};
+
+class World {
+ public:
+  World(const Config& config, uint32_t seed)
+      : config_(config),
+        rng_(seed),
+        kv_(config.kv),
+        scheduler_(config.scheduler, kv_),
+        pages_(static_cast<size_t>(config.kv.n_pages * P)),
+        slots_(static_cast<size_t>(config.kv.n_slots)) {}
+
+  void run(int n_steps) {
+    for (int i = 0; i < n_steps && !testing::Test::HasFatalFailure(); ++i) {
+      if (chance(config_.arrival)) arrive();
+      if (chance(config_.cancel)) cancel_one();
+      step();
+    }
+    // With no more arrivals everything ends: each step computes at least one token of the oldest.
+    for (int i = 0; !scheduler_.idle() && !testing::Test::HasFatalFailure(); ++i) {
+      ASSERT_LT(i, 200000) << "requests that never end";
+      step();
+    }
+    for (const auto& c : clients_) EXPECT_EQ(c->n_terminal, 1);
+    EXPECT_EQ(kv_.owned_pages(), 0);
+    EXPECT_EQ(kv_.available_pages(), config_.kv.n_pages);
+  }
+
+  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0;
+
+ private:
+  bool chance(double p) { return std::bernoulli_distribution(p)(rng_); }
+  int below(int n) { return std::uniform_int_distribution(0, n - 1)(rng_); }
+
+  void arrive() {
+    auto c = std::make_unique<Client>();
+    c->seq.id = clients_.size() + 1;
+    c->seq.key.tenant = static_cast<uint64_t>(below(config_.n_tenants));
+    c->max_tokens = 2 + below(config_.max_tokens - 1);
+    const int n_prompt = 1 + below(c->max_tokens - 1);
+    const int common = chance(0.7) ? below(n_prompt + 1) : 0;  // begins as others do
+    for (int i = 0; i < n_prompt; ++i) c->seq.tokens.push_back(i < common ? 0 : below(config_.vocab));
+    c->seq.n_prompt = n_prompt;
+    scheduler_.add(c->seq);
+    clients_.push_back(std::move(c));
+  }
+
+  void finish(Client& c) {
+    scheduler_.remove(c.seq);
+    ++c.n_terminal;
+    ++n_finished;
+    n_cached += c.seq.n_cached;
+    uint64_t h = 0;  // what it must have said, alone and uncached
+    for (int i = 0; i < c.seq.n_tokens(); ++i) {
+      const int32_t token = c.seq.tokens[static_cast<size_t>(i)];
+      ASSERT_TRUE(i < c.seq.n_prompt || token == static_cast<int32_t>(h % 3) % config_.vocab);
+      h = mix(h, c.seq.tokens[static_cast<size_t>(i)]);
+    }
+  }
+
+  void cancel_one() {
+    std::vector<Client*> alive;
+    for (const auto& c : clients_)
+      if (c->seq.state != SeqState::finished) alive.push_back(c.get());
+    if (!alive.empty()) finish(*alive[static_cast<size_t>(below(static_cast<int>(alive.size())))]);
+  }
+
+  void run_ops(const std::vector<StateOp>& ops) {
+    for (const StateOp& op : ops) {
+      auto& to = slots_[static_cast<size_t>(op.to)];
+      to = op.kind == StateOp::Kind::clear ? 0 : slots_[static_cast<size_t>(op.from)];
+    }
+  }
+
+  // Computes the batch as a model would: reads the past through tables and slots, writes the present.
+  std::vector<uint64_t> forward(const Batch& b) {
+    std::vector<uint64_t> last;
+    std::map<int32_t, int> writer;  // of a page, in this step
+    for (int s = 0; s < b.plan.n_seqs(); ++s) {
+      const auto& table = b.plan.tables[0];
+      auto cell = [&](int pos) {
+        return table.pages[static_cast<size_t>(s * table.max_blocks + pos / P)] * P + pos % P;
+      };
+      const int begin = b.plan.cu_q[static_cast<size_t>(s)], end = b.plan.cu_q[static_cast<size_t>(s) + 1];
+      const int first = b.positions[static_cast<size_t>(begin)];
+      uint64_t h = first == 0 ? 0 : pages_[static_cast<size_t>(cell(first - 1))];
+      if (!slots_.empty()) {
+        uint64_t& state = slots_[static_cast<size_t>(b.plan.state_slots[static_cast<size_t>(s)])];
+        EXPECT_EQ(state, h) << "recurrent state and pages disagree";
+      }
+      for (int t = begin; t < end; ++t) {
+        const int32_t at = cell(b.positions[static_cast<size_t>(t)]);
+        h = mix(h, b.ids[static_cast<size_t>(t)]);
+        pages_[static_cast<size_t>(at)] = h;
+        EXPECT_EQ(writer.emplace(at / P, s).first->second, s) << "two writers of page " << at / P;
+      }
+      if (!slots_.empty()) slots_[static_cast<size_t>(b.plan.state_slots[static_cast<size_t>(s)])] = h;
+      last.push_back(h);
+    }
+    for (int s = 0; s < b.plan.n_seqs(); ++s) check_past(b, s, writer);
+    return last;
+  }
+
+  // Every page of a sequence holds its own tokens, and nobody else wrote to them.
+  void check_past(const Batch& b, int s, const std::map<int32_t, int>& writer) {
+    const auto& table = b.plan.tables[0];
+    const Sequence& seq = *current_[static_cast<size_t>(s)];
+    uint64_t h = 0;
+    for (int pos = 0; pos < b.plan.kv_len[static_cast<size_t>(s)]; ++pos) {
+      const int32_t page = table.pages[static_cast<size_t>(s * table.max_blocks + pos / P)];
+      h = mix(h, seq.tokens[static_cast<size_t>(pos)]);
+      ASSERT_EQ(pages_[static_cast<size_t>(page * P + pos % P)], h) << "sequence " << seq.id << " at " << pos;
+      const auto w = writer.find(page);
+      ASSERT_TRUE(w == writer.end() || w->second == s) << "page " << page << " is written and shared";
+    }
+  }
+
+  void step() {
+    const StepPlan plan = scheduler_.plan();
+    ASSERT_EQ(kv_.check_integrity(), "");
+    n_preemptions += static_cast<int>(plan.preempted.size());
+    ASSERT_LE(plan.n_tokens(), config_.scheduler.max_batch_tokens);
+    ASSERT_LE(scheduler_.n_running(), config_.scheduler.max_seqs);
+    ASSERT_EQ(static_cast<int>(plan.items.size()), scheduler_.n_running())
+        << "a running sequence stands still";
+    ASSERT_TRUE(scheduler_.idle() || !plan.items.empty()) << "a step without work";
+    run_ops(plan.state_ops);
+    const Batch b = make_batch(
+        plan, [&](SeqId id) -> const Sequence& { return client(id).seq; }, kv_, 1);
+    current_.clear();
+    bool decodes = false, prompts = false;
+    for (const StepPlan::Item& item : plan.items) {
+      ASSERT_GE(item.count, 1);
+      ASSERT_EQ(item.begin, client(item.seq).seq.n_computed);
+      current_.push_back(&client(item.seq).seq);
+      (item.count == 1 ? decodes : prompts) = true;
+    }
+    n_mixed += decodes && prompts ? 1 : 0;
+    const std::vector<uint64_t> values = forward(b);
+    if (chance(config_.cancel)) cancel_one();  // between the forward pass and its commit
+    run_ops(scheduler_.commit(plan));
+    ASSERT_EQ(kv_.check_integrity(), "");
+    for (size_t i = 0; i < plan.items.size(); ++i) {
+      Client& c = client(plan.items[i].seq);
+      if (!plan.items[i].sample || c.seq.state == SeqState::finished) continue;
+      c.seq.tokens.push_back(static_cast<int32_t>(values[i] % 3) % config_.vocab);
+      if (c.seq.n_tokens() >= c.max_tokens) finish(c);
+    }
+  }
+
+  Client& client(SeqId id) { return *clients_[id - 1]; }
+
+  Config config_;
+  std::mt19937 rng_;
+  KvManager kv_;
+  Scheduler scheduler_;
+  std::vector<uint64_t> pages_;  // a value a token
+  std::vector<uint64_t> slots_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<const Sequence*> current_;
+};
+
+TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
+  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0;
+  for (uint32_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 rng(seed);
+    World world(random_config(rng), seed);
+    world.run(200);
+    n_preemptions += world.n_preemptions;
+    n_cached += world.n_cached;
+    n_finished += world.n_finished;
+    n_mixed += world.n_mixed;
+  }
+  // The runs must have met what they are there for.
+  EXPECT_GT(n_preemptions, 1000);
+  EXPECT_GT(n_cached, 10000);
+  EXPECT_GT(n_finished, 10000);
+  EXPECT_GT(n_mixed, 1000);
+}
+
+}  // namespace
+}  // namespace qw
