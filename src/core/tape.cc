@@ -28,6 +28,12 @@ void Tape::watch(Tensor& t) {
   record(t, [](Ctx&, const Tensor&) {});
 }
 
+bool Tape::wants(const Tensor& t) {
+  QW_CHECK(t.tape_id() != kDetached, "a slice or transpose {} of a recorded tensor is used as an operand",
+           t.shape().str());
+  return t.tape_id() >= 0;
+}
+
 void Tape::accumulate(Ctx& cx, const Tensor& input, const Tensor& grad) {
   if (input.tape_id() < 0) return;
   Node& node = nodes_[static_cast<size_t>(input.tape_id())];
