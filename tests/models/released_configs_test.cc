@@ -1,0 +1,118 @@
+// Every config.json of a released model in data/configs parses, and the model it describes has the shapes of
+// the reference: the number of its parameters is the one transformers counts, which head_dim, biases, tying
+// and GQA all enter.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+
+#include "models/model.h"
+
+namespace qw {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Released {
+  int64_t parameters;
+  int n_layers, kv_heads, head_dim, max_positions;
+  std::string unknown_key;  // the one warning expected
+};
+
+const std::map<std::string, Released>& released() {
+  static const std::map<std::string, Released> table{
+      {"CodeQwen1.5-7B-Chat", {7250284544, 32, 4, 128, 65536, ""}},
+      {"Llama-3.1-405B", {405853388800, 126, 8, 128, 131072, ""}},
+      {"Llama-3.1-70B", {70553706496, 80, 8, 128, 131072, ""}},
+      {"Llama-3.1-8B", {8030261248, 32, 8, 128, 131072, ""}},
+      {"Llama-3.2-1B-Instruct", {1235814400, 16, 8, 64, 131072, ""}},
+      {"Llama-3.2-3B-Instruct", {3212749824, 28, 8, 128, 131072, ""}},
+      {"QwQ-32B-Preview", {32763876352, 64, 8, 128, 32768, ""}},
+      {"Qwen1.5-0.5B-Chat", {463987712, 24, 16, 64, 32768, ""}},
+      {"Qwen1.5-110B-Chat", {111209914368, 80, 8, 128, 32768, ""}},
+      {"Qwen1.5-72B-Chat", {72287920128, 80, 64, 128, 32768, ""}},
+      {"Qwen2-0.5B", {494032768, 24, 2, 64, 131072, ""}},
+      {"Qwen2-72B", {72706203648, 80, 8, 128, 131072, ""}},
+      {"Qwen2-72B-Instruct", {72706203648, 80, 8, 128, 32768, ""}},
+      {"Qwen2-7B-Instruct", {7615616512, 28, 4, 128, 32768, ""}},
+      {"Qwen2.5-0.5B-Instruct", {494032768, 24, 2, 64, 32768, ""}},
+      {"Qwen2.5-1.5B-Instruct", {1543714304, 28, 2, 128, 32768, ""}},
+      {"Qwen2.5-14B-Instruct", {14770033664, 48, 8, 128, 32768, ""}},
+      {"Qwen2.5-32B", {32763876352, 64, 8, 128, 131072, ""}},
+      {"Qwen2.5-3B-Instruct", {3085938688, 36, 2, 128, 32768, ""}},
+      {"Qwen2.5-7B-Instruct", {7615616512, 28, 4, 128, 32768, ""}},
+      {"Qwen2.5-7B-Instruct-1M", {7615616512, 28, 4, 128, 1010000, "dual_chunk_attention_config"}},
+      {"Qwen2.5-Coder-32B-Instruct", {32763876352, 64, 8, 128, 32768, ""}},
+      {"Qwen3-0.6B", {596049920, 28, 8, 128, 40960, ""}},
+      {"Qwen3-1.7B", {1720574976, 28, 8, 128, 40960, ""}},
+      {"Qwen3-32B", {32762123264, 64, 8, 128, 40960, ""}},
+      {"Qwen3-4B-2507", {4022468096, 36, 8, 128, 262144, ""}},
+      {"Qwen3-8B", {8190735360, 36, 8, 128, 40960, ""}},
+      {"SmolLM2-1.7B-Instruct", {1711376384, 24, 32, 64, 8192, ""}},
+      {"SmolLM2-360M-Instruct", {361821120, 32, 5, 64, 8192, "_attn_implementation_autoset"}},
+  };
+  return table;
+}
+
+fs::path config_folder() {
+  return fs::path(QW_SOURCE_DIR) / "tests" / "models" / "data" / "configs";
+}
+
+class Count : public Visitor {
+ public:
+  int64_t parameters = 0;
+
+ protected:
+  void on_weight(Weight& w, ShardAxis) override { parameters += w.shape.elements(); }
+};
+
+TEST(ReleasedConfigs, TheTableNamesEveryFile) {
+  std::set<std::string> files, named;
+  for (const fs::directory_entry& e : fs::directory_iterator(config_folder()))
+    if (e.path().extension() == ".json") files.insert(e.path().stem().string());
+  for (const auto& [name, want] : released()) named.insert(name);
+  EXPECT_EQ(files, named);
+}
+
+class ReleasedConfig : public testing::TestWithParam<std::string> {};
+
+TEST_P(ReleasedConfig, GivesTheModelOfTheReference) {
+  const Released& want = released().at(GetParam());
+  const auto json = parse_json_file(config_folder() / (GetParam() + ".json"));
+  ASSERT_TRUE(json) << json.error().debug();
+  const auto made = make_model(*json);
+  ASSERT_TRUE(made) << made.error().debug();
+  const ModelInfo& info = made->model->info();
+  EXPECT_EQ(info.n_layers, want.n_layers);
+  EXPECT_EQ(info.max_positions, want.max_positions);
+  Count count;
+  made->model->visit(count);
+  EXPECT_EQ(count.parameters, want.parameters);
+  for (const LayerCache& layer : made->model->cache_spec()) {
+    ASSERT_EQ(layer.size(), 1U);
+    // every released dense model has use_sliding_window false, whatever sliding_window says
+    EXPECT_EQ(layer[0], (CacheSpec{CacheSpec::Kind::paged, want.kv_heads, want.head_dim, 0, 0}));
+  }
+  std::string unknown;
+  for (const Error& w : made->warnings) unknown += w.arg("key");
+  EXPECT_EQ(unknown, want.unknown_key);
+}
+
+std::vector<std::string> names() {
+  std::vector<std::string> out;
+  for (const auto& [name, want] : released()) out.push_back(name);
+  return out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Hub, ReleasedConfig, testing::ValuesIn(names()), [](const auto& param) {
+  std::string name = param.param;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '.' || c == '-'; }, '_');
+  return name;
+});
+
+}  // namespace
+}  // namespace qw
