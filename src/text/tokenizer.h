@@ -33,7 +33,7 @@ struct ChatTemplateSource {
 
 // The tokenizer of a GGUF file as its metadata give it (keys tokenizer.ggml.*, tokenizer.chat_template*); the
 // apps fill it.
-struct GgufTokenizer {
+struct GgufTokenizerData {
   std::string file;                  // for errors
   std::string model;                 // tokenizer.ggml.model
   std::string pre;                   // tokenizer.ggml.pre; "" where the file has none (means default)
@@ -61,7 +61,7 @@ class Tokenizer {
   // Errors: text.gguf_model (file, model); text.gguf_pre (file, pre); text.gguf_count (file, key, expected,
   // found); text.gguf_named_id (file, key, id); text.no_bos (file); and as above. Tokens and merges are taken
   // over.
-  static Result<Tokenizer> from_gguf(GgufTokenizer gguf);
+  static Result<Tokenizer> from_gguf(GgufTokenizerData gguf);
 
   // Any bytes; what is no UTF-8 becomes U+FFFD first, as Rust's String::from_utf8_lossy does it.
   std::vector<int32_t> encode(std::string_view text, EncodeOptions options = {}) const;

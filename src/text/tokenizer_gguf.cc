@@ -51,7 +51,7 @@ std::vector<Pre> known_pres() {
   };
 }
 
-Result<Pre> find_pre(const GgufTokenizer& gguf) {
+Result<Pre> find_pre(const GgufTokenizerData& gguf) {
   for (Pre& pre : known_pres()) {
     if (pre.name == gguf.pre) return std::move(pre);
   }
@@ -59,7 +59,7 @@ Result<Pre> find_pre(const GgufTokenizer& gguf) {
 }
 
 // The vocabulary, and the tokens that are looked for whole. Unused tokens are padding: no token at all.
-Status read_tokens(const GgufTokenizer& gguf, text::BpeSpec& spec, std::vector<AddedToken>& added) {
+Status read_tokens(const GgufTokenizerData& gguf, text::BpeSpec& spec, std::vector<AddedToken>& added) {
   if (gguf.tokens.empty() || gguf.tokens.size() > size_t{text::kMaxTokenId}) {
     return fail("text.gguf_count", {{"file", gguf.file},
                                     {"key", "tokenizer.ggml.tokens"},
@@ -86,7 +86,7 @@ Status read_tokens(const GgufTokenizer& gguf, text::BpeSpec& spec, std::vector<A
   return {};
 }
 
-Status read_merges(const GgufTokenizer& gguf, text::BpeSpec& spec) {
+Status read_merges(const GgufTokenizerData& gguf, text::BpeSpec& spec) {
   for (size_t i = 0; i < gguf.merges.size(); ++i) {
     const std::string_view both = gguf.merges[i];
     const size_t space = both.find(' ', 1);
@@ -98,7 +98,7 @@ Status read_merges(const GgufTokenizer& gguf, text::BpeSpec& spec) {
   return {};
 }
 
-Status read_named(const GgufTokenizer& gguf, TokenizerParts& parts) {
+Status read_named(const GgufTokenizerData& gguf, TokenizerParts& parts) {
   for (const auto& [name, id] : gguf.named_ids) {
     if (id < 0 || static_cast<size_t>(id) >= gguf.tokens.size()) {
       return fail("text.gguf_named_id", {{"file", gguf.file}, {"key", name}, {"id", id}});
@@ -111,7 +111,7 @@ Status read_named(const GgufTokenizer& gguf, TokenizerParts& parts) {
 
 }  // namespace
 
-Result<Tokenizer> Tokenizer::from_gguf(GgufTokenizer gguf) {
+Result<Tokenizer> Tokenizer::from_gguf(GgufTokenizerData gguf) {
   if (gguf.model != "gpt2") return fail("text.gguf_model", {{"file", gguf.file}, {"model", gguf.model}});
   QW_TRY(const Pre pre, find_pre(gguf));
   TokenizerParts parts;

@@ -13,8 +13,8 @@ namespace qw {
 namespace {
 
 // A vocabulary of all bytes, a few merges, two special tokens, an ordinary added one, and padding.
-GgufTokenizer small_gguf() {
-  GgufTokenizer g;
+GgufTokenizerData small_gguf() {
+  GgufTokenizerData g;
   g.file = "small.gguf";
   g.model = "gpt2";
   g.pre = "qwen2";
@@ -45,7 +45,7 @@ GgufTokenizer small_gguf() {
 
 using Ids = std::vector<int32_t>;
 
-TEST(GgufTokenizer, EncodesAndDecodes) {
+TEST(GgufTokenizerData, EncodesAndDecodes) {
   const Tokenizer t = *Tokenizer::from_gguf(small_gguf());
   EXPECT_EQ(t.encode("hello hell"), (Ids{259, ' ', 258}));
   EXPECT_EQ(t.encode("<|end|>he<think>"), (Ids{261, 256, 262}));
@@ -69,20 +69,20 @@ TEST(GgufTokenizer, EncodesAndDecodes) {
   EXPECT_EQ(t.named_token("eos_token"), "<|end|>");
 }
 
-TEST(GgufTokenizer, SpecialTokensCanBeText) {
+TEST(GgufTokenizerData, SpecialTokensCanBeText) {
   const Tokenizer t = *Tokenizer::from_gguf(small_gguf());
   EXPECT_EQ(t.encode("<|end|><think>", {.parse_special = false}),
             (Ids{'<', '|', 'e', 'n', 'd', '|', '>', 262}));
 }
 
-TEST(GgufTokenizer, InvalidUtf8IsReplacedFirst) {
+TEST(GgufTokenizerData, InvalidUtf8IsReplacedFirst) {
   const Tokenizer t = *Tokenizer::from_gguf(small_gguf());
   EXPECT_EQ(t.encode("a\xFFz"), t.encode("a\uFFFDz"));
   EXPECT_EQ(t.encode("a\xE2\x82"), t.encode("a\uFFFD"));
 }
 
-TEST(GgufTokenizer, NfcUnlessTheFileSaysFalse) {
-  GgufTokenizer g = small_gguf();
+TEST(GgufTokenizerData, NfcUnlessTheFileSaysFalse) {
+  GgufTokenizerData g = small_gguf();
   EXPECT_EQ(Tokenizer::from_gguf(g)->encode("e\u0301"), (Ids{0xC3, 0xA9}));
   g.nfc = false;
   EXPECT_EQ(Tokenizer::from_gguf(g)->encode("e\u0301"), (Ids{'e', 0xCC, 0x81}));
@@ -91,22 +91,22 @@ TEST(GgufTokenizer, NfcUnlessTheFileSaysFalse) {
   EXPECT_EQ(Tokenizer::from_gguf(g)->encode("e\u0301"), (Ids{'e', 0xCC, 0x81}));
 }
 
-TEST(GgufTokenizer, LlamaAddsBosUnlessTheFileSaysFalse) {
-  GgufTokenizer g = small_gguf();
+TEST(GgufTokenizerData, LlamaAddsBosUnlessTheFileSaysFalse) {
+  GgufTokenizerData g = small_gguf();
   g.pre = "llama-bpe";
   EXPECT_TRUE(Tokenizer::from_gguf(g)->adds_bos());
   g.add_bos = false;
   EXPECT_FALSE(Tokenizer::from_gguf(g)->adds_bos());
 }
 
-void expect_code(GgufTokenizer g, std::string_view code) {
+void expect_code(GgufTokenizerData g, std::string_view code) {
   const auto t = Tokenizer::from_gguf(std::move(g));
   ASSERT_FALSE(t) << code;
   EXPECT_EQ(t.error().code(), code);
 }
 
-TEST(GgufTokenizer, RefusesByName) {
-  GgufTokenizer g = small_gguf();
+TEST(GgufTokenizerData, RefusesByName) {
+  GgufTokenizerData g = small_gguf();
   g.model = "llama";
   expect_code(g, "text.gguf_model");
   g = small_gguf();
@@ -139,7 +139,7 @@ TEST(GgufTokenizer, RefusesByName) {
 // Any bytes encode; decoding gives back the text as from_utf8_lossy has it, since this tokenizer changes
 // nothing else.
 TEST(Tokenizer, RandomBytesRoundTrip) {
-  GgufTokenizer g = small_gguf();
+  GgufTokenizerData g = small_gguf();
   g.nfc = false;
   const Tokenizer t = *Tokenizer::from_gguf(std::move(g));
   std::mt19937 rng(11);
