@@ -107,7 +107,8 @@ Status read_added_tokens_json(const std::filesystem::path& file, TokenizerConfig
     tokens.emplace_back(id.get<int64_t>(), content);
   }
   std::sort(tokens.begin(), tokens.end());
-  for (const auto& [id, content] : tokens) {
+  for (const auto& entry : tokens) {
+    const std::string& content = entry.second;
     const auto names = [&](const auto& named) { return named.second == content; };
     const bool special =
         std::any_of(out.named.begin(), out.named.end(), names) ||
