@@ -48,6 +48,7 @@ class SafetensorsFile {
 
   const SafetensorsContent& content() const { return content_; }
   const std::filesystem::path& path() const { return map_->path(); }
+  int64_t total_bytes() const { return static_cast<int64_t>(map_->bytes().size()); }
 
  private:
   SafetensorsFile(std::shared_ptr<const MappedFile> map, SafetensorsContent content)

@@ -1,0 +1,144 @@
+#include "io/checkpoint.h"
+
+#include <utility>
+
+#include "io/file_kind.h"
+#include "io/gguf_config.h"
+#include "io/gguf_names.h"
+#include "io/hf_folder.h"
+#include "io/stored_weights.h"
+
+namespace qw {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::map<std::string, FormatCount> count_formats(const StoredWeights& weights) {
+  std::map<std::string, FormatCount> counts;
+  for (const auto& [name, t] : weights.tensors()) {
+    FormatCount& c = counts[std::string(traits(t.format).name)];
+    int64_t n = 1;
+    for (const int64_t d : t.shape) n *= d;
+    ++c.tensors;
+    c.elements += n;
+    c.bytes += static_cast<int64_t>(t.bytes.size());
+  }
+  return counts;
+}
+
+// Heads of q or k where their rows are in llama.cpp's order, else 0.
+int64_t rotary_heads(const Json& config, std::string_view gguf_name) {
+  if (config["model_type"] != "llama") return 0;
+  if (gguf_name.find(".attn_q.") != std::string_view::npos)
+    return config["num_attention_heads"].get<int64_t>();
+  if (gguf_name.find(".attn_k.") != std::string_view::npos)
+    return config["num_key_value_heads"].get<int64_t>();
+  return 0;
+}
+
+Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const GgufFile>& file,
+                                                    const Json& config) {
+  const std::string path = file->path().string();
+  std::map<std::string, StoredTensor, std::less<>> tensors;
+  for (const auto& [gguf_name, t] : file->tensors()) {
+    if (gguf_name == "rope_freqs.weight") continue;  // part of the config by now
+    if (!t.type->format)
+      return fail("gguf.tensor_unsupported",
+                  {{"file", path}, {"tensor", gguf_name}, {"found", t.type->name}});
+    StoredTensor s{
+        .format = *t.type->format, .shape = t.shape, .bytes = t.bytes, .holder = file, .file = path};
+    if (const int64_t heads = rotary_heads(config, gguf_name); heads > 0) {
+      const int64_t rows = heads * config["head_dim"].get<int64_t>();
+      if (t.shape[0] != rows || rows % (2 * heads) != 0)
+        return fail("weights.shape",
+                    {{"file", path}, {"tensor", gguf_name}, {"expected", rows}, {"found", t.shape[0]}});
+      s.rotary_heads = static_cast<int>(heads);
+    }
+    // A tensor without a counterpart keeps its name, so that the leftover check names it.
+    const std::string name = hf_tensor_name(gguf_name).value_or(std::string(gguf_name));
+    if (!tensors.emplace(name, std::move(s)).second)
+      return fail("gguf.duplicate", {{"file", path}, {"name", name}});
+  }
+  return std::make_unique<StoredWeights>(path, std::move(tensors));
+}
+
+Result<Checkpoint> open_gguf(const fs::path& path, bool with_weights) {
+  QW_TRY(const auto file, GgufFile::open(path));
+  Checkpoint c;
+  c.kind = CheckpointKind::gguf;
+  c.path = file->path();
+  c.gguf_version = static_cast<int>(file->version());
+  c.n_files = static_cast<int>(file->n_parts());
+  c.total_bytes = file->total_bytes();
+  const GgufValue* name = file->find("general.name");
+  c.name = name && name->as_string() ? std::string(*name->as_string()) : path.filename().string();
+  QW_TRY(c.tokenizer, read_gguf_tokenizer(file));
+  if (!with_weights) {
+    if (!c.tokenizer) return fail("checkpoint.no_tokenizer", {{"file", path.string()}});
+    return c;
+  }
+  QW_TRY(c.config, gguf_config(*file, c.tokenizer));
+  QW_TRY(c.generation, gguf_generation(*file, c.tokenizer));
+  QW_TRY(auto weights, gguf_weights(file, c.config));
+  c.formats = count_formats(*weights);
+  c.weights = std::move(weights);
+  return c;
+}
+
+std::string folder_name(const fs::path& given) {
+  std::error_code ec;
+  const fs::path absolute = fs::weakly_canonical(given, ec);
+  return (ec ? given : absolute).filename().string();
+}
+
+Result<Checkpoint> open_folder(const fs::path& path) {
+  QW_TRY(HfFolder hf, open_hf_folder(path));
+  Checkpoint c;
+  c.path = hf.folder;
+  c.tokenizer_folder = hf.folder;
+  c.name = folder_name(path);
+  c.config = std::move(hf.config);
+  c.generation = std::move(hf.generation);
+  QW_TRY(HfWeights weights, open_hf_weights(hf.folder));
+  c.total_bytes = weights.total_bytes;
+  c.n_files = weights.n_files;
+  c.formats = count_formats(*weights.source);
+  c.weights = std::move(weights.source);
+  return c;
+}
+
+Result<Checkpoint> open_tokenizer_folder(const fs::path& path) {
+  Checkpoint c;
+  QW_TRY(c.path, resolve_hf_folder(path));
+  c.tokenizer_folder = c.path;
+  c.name = folder_name(path);
+  std::error_code ec;
+  for (const char* file :
+       {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "tokenizer.model"})
+    if (fs::exists(c.path / file, ec)) return c;
+  return fail("checkpoint.no_tokenizer", {{"file", c.path.string()}});
+}
+
+Result<Checkpoint> open(const fs::path& path, bool with_weights) {
+  std::error_code ec;
+  if (!fs::exists(path, ec)) return fail("checkpoint.absent", {{"file", path.string()}});
+  if (fs::is_directory(path, ec)) return with_weights ? open_folder(path) : open_tokenizer_folder(path);
+  QW_TRY(const auto map, MappedFile::open(path));
+  const std::span<const std::byte> bytes = map->bytes();
+  constexpr std::string_view kMagic = "GGUF";
+  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with(kMagic))
+    return open_gguf(path, with_weights);
+  return tl::unexpected(foreign_file_error(bytes, path.string()));
+}
+
+}  // namespace
+
+Result<Checkpoint> open_checkpoint(const fs::path& path) {
+  return open(path, true);
+}
+
+Result<Checkpoint> open_tokenizer_files(const fs::path& path) {
+  return open(path, false);
+}
+
+}  // namespace qw

@@ -1,0 +1,65 @@
+#include "io/gguf_names.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace qw {
+namespace {
+
+using Row = std::pair<std::string_view, std::string_view>;
+
+// Outside the layers, without ".weight" or ".bias".
+constexpr auto kTop = std::to_array<Row>({
+    {"token_embd", "model.embed_tokens"},
+    {"output_norm", "model.norm"},
+    {"output", "lm_head"},
+});
+// "blk.N." + left -> "model.layers.N." + right.
+constexpr auto kLayer = std::to_array<Row>({
+    {"attn_norm", "input_layernorm"},
+    {"attn_q", "self_attn.q_proj"},
+    {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},
+    {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"},
+    {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate", "mlp.gate_proj"},
+    {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"},
+});
+
+template <size_t N>
+std::optional<std::string_view> look_up(const std::array<Row, N>& rows, std::string_view name) {
+  for (const Row& row : rows)
+    if (row.first == name) return row.second;
+  return std::nullopt;
+}
+
+bool is_layer_number(std::string_view s) {
+  if (s.empty() || s.size() > 6 || (s.size() > 1 && s[0] == '0')) return false;
+  return std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+std::optional<std::string> hf_tensor_name(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view kind = name.substr(dot + 1);
+  if (kind != "weight" && kind != "bias") return std::nullopt;
+  const std::string_view part = name.substr(0, dot);
+  if (const auto top = look_up(kTop, part)) return fmt::format("{}.{}", *top, kind);
+  if (!part.starts_with("blk.")) return std::nullopt;
+  const std::string_view rest = part.substr(4);
+  const size_t end = rest.find('.');
+  if (end == std::string_view::npos || !is_layer_number(rest.substr(0, end))) return std::nullopt;
+  const auto layer = look_up(kLayer, rest.substr(end + 1));
+  if (!layer) return std::nullopt;
+  return fmt::format("model.layers.{}.{}.{}", rest.substr(0, end), *layer, kind);
+}
+
+}  // namespace qw

@@ -1,0 +1,46 @@
+// The WeightSource of files: named tensors in mapped memory. Test: tests/io/checkpoint_test.cc
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nn/weight_source.h"
+
+namespace qw {
+
+struct StoredTensor {
+  QuantFormat format = QuantFormat::f32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> holder = {};
+  std::string file;      // that it lies in, for errors
+  int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
+};
+
+// Hands tensors out where they lie in the file, without a copy, except where rows must be put in order or the
+// file left the data unaligned for its element type.
+class StoredWeights final : public WeightSource {
+ public:
+  StoredWeights(std::string file, std::map<std::string, StoredTensor, std::less<>> tensors)
+      : file_(std::move(file)), tensors_(std::move(tensors)) {}
+
+  ~StoredWeights() override;
+
+  std::vector<std::string> names() const override;
+  bool has(std::string_view name) const override { return tensors_.contains(name); }
+  Result<WeightBytes> take(std::string_view name, std::span<const int64_t> shape) override;
+  void ignore(std::string_view name) override;
+  Status finish() override;
+
+  const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
+
+ private:
+  std::string file_;
+  std::map<std::string, StoredTensor, std::less<>> tensors_;
+};
+
+}  // namespace qw
