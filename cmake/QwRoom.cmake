@@ -22,6 +22,7 @@ function(qw_tests)
   list(TRANSFORM T_USES PREPEND qw_)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(${target} PRIVATE ${T_USES} GTest::gtest GTest::gtest_main)
+  target_compile_options(${target} PRIVATE -O1)  # tests are compiled more often than they run
   target_compile_definitions(${target} PRIVATE QW_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
     PROPERTIES LABELS "${T_NAME}" TIMEOUT 600 SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
