@@ -34,11 +34,12 @@ bool Tape::wants(const Tensor& t) {
   return t.tape_id() >= 0;
 }
 
-void Tape::accumulate(Ctx& cx, const Tensor& input, const Tensor& grad) {
-  if (input.tape_id() < 0) return;
+void Tape::accumulate(Ctx& cx, const Tensor& input, const Tensor& gradient) {
+  if (!wants(input)) return;
   Node& node = nodes_[static_cast<size_t>(input.tape_id())];
-  QW_CHECK(input.shape() == grad.shape(), "gradient {} of a tensor {}", grad.shape().str(),
+  QW_CHECK(input.shape() == gradient.shape(), "gradient {} of a tensor {}", gradient.shape().str(),
            input.shape().str());
+  const Tensor grad = gradient.view(node.shape);  // `input` may be a view of what was recorded
   if (!node.grad.defined()) {
     node.grad = grad;
     node.shared = true;
