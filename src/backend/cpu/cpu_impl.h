@@ -1,0 +1,159 @@
+// CpuBackend<Real>: checks what a call needs, cuts it into ranges and runs the table's kernels on the pool.
+// The members are in host/*.inl by topic; cpu_backend.cc instantiates f32 and f64. Test: tests/backend
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "backend/cpu/cpu_backend.h"
+#include "backend/cpu/kernel_table.h"
+#include "base/thread_pool.h"
+
+namespace qw::cpu {
+
+static_assert(static_cast<int>(QuantFormat::q4_1) == kQ4_1 && static_cast<int>(QuantFormat::q8_0) == kQ8_0 &&
+              static_cast<int>(QuantFormat::bf16) == kBf16 && static_cast<int>(QuantFormat::f16) == kF16 &&
+              static_cast<int>(QuantFormat::f64) == kF64 && static_cast<int>(QuantFormat::f32) == kF32);
+static_assert(static_cast<int>(DType::f32) == kNumF32 && static_cast<int>(DType::f64) == kNumF64 &&
+              static_cast<int>(DType::f16) == kNumF16 && static_cast<int>(DType::bf16) == kNumBf16);
+
+// Leading dimensions of a tensor flattened: row i and its address, whatever the strides.
+template <class T>
+class RowsOf {
+ public:
+  RowsOf(const Tensor& t, int row_rank = 1) : base_(static_cast<T*>(t.device_ptr())) {
+    outer_ = t.rank() - row_rank;
+    for (int i = 0; i < outer_; ++i) {
+      dims_[i] = t.dim(i);
+      strides_[i] = t.stride(i);
+      n_ *= dims_[i];
+    }
+    dense_ = true;
+    for (int i = 0; i + 1 < outer_; ++i) dense_ = dense_ && strides_[i] == strides_[i + 1] * dims_[i + 1];
+  }
+  int64_t n() const { return n_; }
+  T* operator[](int64_t i) const {
+    if (outer_ == 0) return base_;
+    if (dense_) return base_ + i * strides_[outer_ - 1];
+    T* p = base_;
+    for (int d = outer_ - 1; d >= 0; --d) {
+      p += i % dims_[d] * strides_[d];
+      i /= dims_[d];
+    }
+    return p;
+  }
+
+ private:
+  T* base_;
+  int outer_;
+  int64_t n_ = 1;
+  int64_t dims_[kMaxRank] = {};
+  int64_t strides_[kMaxRank] = {};
+  bool dense_;
+};
+
+template <class Real>
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const KernelTable<Real>& table, std::string name, int threads);
+
+  std::string_view name() const override { return name_; }
+  DType real() const override { return sizeof(Real) == 4 ? DType::f32 : DType::f64; }
+
+  Result<StoragePtr> alloc(size_t bytes) override;
+  Result<StoragePtr> import_host(std::span<const std::byte> bytes,
+                                 std::shared_ptr<const void> holder) override;
+  void upload(const Tensor& dst, const void* src) override;
+  void download(void* dst, const Tensor& src) override;
+
+  void copy(const Tensor& dst, const Tensor& src) override;
+  void fill(const Tensor& dst, double value) override;
+  void add(const Tensor& out, const Tensor& a, const Tensor& b) override;
+  void scale(const Tensor& out, const Tensor& a, double s) override;
+  void axpy(const Tensor& y, double a, const Tensor& x) override;
+  void silu_mul(const Tensor& out, const Tensor& gate, const Tensor& up) override;
+  void silu_mul_backward(const Tensor& dgate, const Tensor& dup, const Tensor& gate, const Tensor& up,
+                         const Tensor& dout) override;
+
+  void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, double eps) override;
+  void rms_norm_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w, double eps,
+                         const Tensor& dout) override;
+  void embedding(const Tensor& out, const Tensor& ids, const Weight& w) override;
+  void embedding_backward(const Tensor& dw, const Tensor& ids, const Tensor& dout) override;
+  void gather_rows(const Tensor& out, const Tensor& x, const Tensor& rows) override;
+  void scatter_add_rows(const Tensor& dx, const Tensor& rows, const Tensor& dout) override;
+
+  void rope_table(const Tensor& table, const Tensor& positions, const Tensor& inv_freq,
+                  double scale) override;
+  void rope(const Tensor& out, const Tensor& x, const Tensor& table, bool inverse) override;
+
+  void linear(const Tensor& out, const Tensor& x, const Weight& w, const Tensor& bias) override;
+  void linear_dx(const Tensor& dx, const Tensor& dout, const Weight& w) override;
+  void linear_dw(const Tensor& dw, const Tensor& dout, const Tensor& x) override;
+  void sum_rows(const Tensor& db, const Tensor& dout) override;
+
+  void kv_store(const PagedKv& kv, const Tensor& k, const Tensor& v, const Tensor& slots) override;
+  void attention_paged(const Tensor& out, const AttnArgs& args, const PagedKv& kv) override;
+  void attention_dense(const Tensor& out, const Tensor& lse, const AttnArgs& args, const Tensor& k,
+                       const Tensor& v) override;
+  void attention_dense_backward(const AttnGrads& grads, const AttnArgs& args, const Tensor& k,
+                                const Tensor& v, const Tensor& out, const Tensor& lse,
+                                const Tensor& dout) override;
+
+  void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override;
+  void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& targets,
+                              const Tensor& dloss) override;
+  void sum(const Tensor& out, const Tensor& x) override;
+  void sum_squares(const Tensor& out, const Tensor& x) override;
+  void adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
+             const AdamWArgs& args) override;
+
+ private:
+  static Real* ptr(const Tensor& t) { return static_cast<Real*>(t.device_ptr()); }
+  static const int32_t* ints(const Tensor& t) { return static_cast<const int32_t*>(t.device_ptr()); }
+  static const uint8_t* bytes(const Weight& w) { return static_cast<const uint8_t*>(w.data.device_ptr()); }
+  static int64_t weight_row(const Weight& w) { return row_bytes(w.format, w.cols()); }
+  static Format format(const Weight& w) { return static_cast<Format>(w.format); }
+
+  // Scratch of a thread, at least `elements` long; grows before a loop starts, never inside one.
+  void reserve_scratch(int64_t elements);
+  Real* scratch(int thread) { return scratch_[static_cast<size_t>(thread)].get(); }
+
+  // fn(begin, end) over [0, n) where an item costs about `cost` element operations: small calls run inline.
+  template <class Fn>
+  void split(int64_t n, int64_t cost, Fn fn);
+  // fn(pointers…, n): one flat run where all are contiguous, else row by row.
+  template <class Fn, class... Ts>
+  void elementwise(int64_t cost, Fn fn, const Ts&... tensors);
+
+  void copy_strided(const Tensor& dst, const Tensor& src, int64_t row);
+  void reduce_to(const Tensor& out, const Tensor& x, double (*kernel)(const Real*, int64_t));
+
+  // Ranges of query rows and heads that attention runs on a thread.
+  void plan_queries(const AttnArgs& args, int kv_heads, const int32_t* tables, int64_t max_blocks);
+  AttnCall<Real> attn_call(const AttnArgs& args, int kv_heads, const Tensor& out) const;
+  AttnCall<Real> dense_call(const AttnArgs& args, const Tensor& out, const Tensor& k, const Tensor& v) const;
+  // fn(i, scratch) for i in [0, n), one unit of attention at a time.
+  template <class Fn>
+  void run_units(int64_t n, int64_t hd, Fn fn);
+
+  struct Free {
+    void operator()(Real* p) const { std::free(p); }
+  };
+
+  KernelTable<Real> table_;
+  std::string name_;
+  ThreadPool pool_;
+  std::vector<std::unique_ptr<Real, Free>> scratch_;
+  int64_t scratch_elements_ = 0;
+  std::vector<AttnUnit> units_;  // of the running call; kept for its capacity
+  std::vector<AttnKeyUnit> key_units_;
+};
+
+}  // namespace qw::cpu

@@ -1,0 +1,142 @@
+// KernelTable: what one instruction set computes, as plain function pointers over raw memory. CpuBackend
+// splits a call of Backend into ranges and calls these on the threads of its pool. Included by isa/*.cc,
+// which are compiled with flags of their own: nothing here may be an inline function or a library type
+// (docs/design.md §4, "Hazards"). Test: tests/backend/per_isa_*_test.cc
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace qw::cpu {
+
+// Mirrors of QuantFormat and DType (core/dtype.h, which isa/ must not include); cpu_impl.h asserts equality.
+enum Format : uint8_t { kF32, kF64, kF16, kBf16, kQ8_0, kQ4_0, kQ4_1, kFormats };
+enum Number : uint8_t { kNumF32, kNumF64, kNumF16, kNumBf16, kNumbers };
+
+inline constexpr int kPage = 32;       // tokens a KV page and a block of attention
+inline constexpr int kMaxTileN = 4;    // weight rows of a register tile of `linear`
+inline constexpr int kPanelRows = 48;  // weight rows dequantised at once; a multiple of kMaxTileN
+
+// out[t, n] = Σ_k x[t, k] w[n, k] + bias[n].
+template <class Real>
+struct LinearCall {
+  Real* out;      // rows of ldo
+  const Real* x;  // rows of ldx
+  const uint8_t* w;
+  const Real* bias;  // null: none
+  int64_t m, k, ldo, ldx;
+  int64_t w_row;  // bytes between rows of w
+  Format format;
+};
+
+// C[m, n] (+)= A[m, k] · B[k, n]. Each element is one chain of fma over k in order, started at C (add) or 0.
+template <class Real>
+struct GemmCall {
+  Real* c;
+  const Real* a;
+  const Real* b;
+  int64_t m, n, k;
+  int64_t ldc, ldb;
+  int64_t a_row, a_col;  // strides of A: it may be a transposed view
+  bool add;
+};
+
+enum KvKind : uint8_t { kKvDense, kKvPagedReal, kKvPagedF16 };
+
+template <class Real>
+struct AttnCall {
+  const Real* q;                                        // [T, H, hd]
+  Real* out;                                            // [T, H, hd] contiguous
+  Real* lse;                                            // [T, H] or null
+  const void* k;                                        // dense: [T, K, hd]; paged: [pages, K, hd, 32]
+  const void* v;                                        // dense: [T, K, hd]; paged: [pages, K, 32, hd]
+  int64_t q_row, q_head, k_row, k_head, v_row, v_head;  // strides in elements (k, v: dense only)
+  int heads, kv_heads, hd, window;
+  Real scale;
+  KvKind kind;
+};
+
+// Backward of the dense form; all of [T, heads, hd] are contiguous here but for q, k, v of `fwd`.
+template <class Real>
+struct AttnBackwardCall {
+  AttnCall<Real> fwd;  // out and lse are inputs
+  const Real* dout;
+  Real* dq;
+  Real* dk;
+  Real* dv;
+  int64_t dout_row, dout_head;
+};
+
+// Query rows row0 … row0 + rows − 1 of one sequence and heads head0 … head0 + heads − 1 of one KV head.
+struct AttnUnit {
+  int64_t row0;
+  int rows;
+  int position0;  // of row0
+  int head0, heads;
+  int64_t kv_row0;        // dense: row of position 0
+  const int32_t* blocks;  // paged: page of each 32 positions
+};
+
+// Keys [32 block, 32 block + 32) of one sequence and one KV head: dk and dv of these.
+struct AttnKeyUnit {
+  int64_t kv_row0;
+  int length;  // rows of the sequence
+  int block;
+  int kv_head;
+};
+
+template <class Real>
+struct AdamWCall {
+  Real decay;                                                        // 1 − lr · weight_decay
+  Real keep1, beta2, keep2, step_size, eps, sqrt_bias2, grad_scale;  // keep = 1 − beta
+};
+
+inline constexpr int kAttnQueries = 64;  // most query vectors (rows × heads) of an AttnUnit
+// Elements of scratch of a unit, forward or backward: these times head_dim, and these.
+inline constexpr int kAttnScratchPerDim = 3 * kAttnQueries + 3 * kPage;
+inline constexpr int kAttnScratchFixed = 2 * kAttnQueries * kPage + 4 * kAttnQueries;
+
+template <class Real>
+struct KernelTable {
+  const char* isa;
+
+  // Contiguous arrays of n elements; outputs may be an input.
+  void (*add)(Real* out, const Real* a, const Real* b, int64_t n);
+  void (*scale)(Real* out, const Real* a, Real s, int64_t n);
+  void (*axpy)(Real* y, Real a, const Real* x, int64_t n);
+  void (*silu_mul)(Real* out, const Real* gate, const Real* up, int64_t n);
+  void (*silu_mul_backward)(Real* dgate, Real* dup, const Real* gate, const Real* up, const Real* dout,
+                            int64_t n);
+  void (*exp)(Real* out, const Real* x, int64_t n);
+  double (*sum)(const Real* x, int64_t n);
+  double (*sum_squares)(const Real* x, int64_t n);
+  void (*adamw)(const AdamWCall<Real>& call, Real* param, const Real* grad, Real* m, Real* v, int64_t n);
+  void (*convert)(void* dst, Number to, const void* src, Number from, int64_t n);
+
+  // One row of d elements. rms_norm_backward returns 1 / rms, which the caller needs for dw.
+  void (*rms_norm)(Real* out, const Real* x, const Real* w, Real eps, int64_t d);
+  Real (*rms_norm_backward)(Real* dx, const Real* x, const Real* w, Real eps, const Real* dout, int64_t d);
+  // One head of hd elements; table [rot/2, 2], sign −1 for the inverse.
+  void (*rope)(Real* out, const Real* x, const Real* table, int hd, int rot, Real sign);
+  void (*dequantise)(Real* out, const uint8_t* row, Format format, int64_t n);
+  Real (*cross_entropy)(const Real* logits, int64_t n, int64_t target);
+  void (*cross_entropy_backward)(Real* dlogits, const Real* logits, int64_t n, int64_t target, Real dloss);
+
+  // Weight rows [begin, end) of all rows of x; scratch: kPanelRows · k elements rounded up to whole vectors.
+  void (*linear)(const LinearCall<Real>& call, int64_t begin, int64_t end, Real* scratch);
+  void (*gemm)(const GemmCall<Real>& call);
+
+  // Scratch: kAttnScratchPerDim · hd + kAttnScratchFixed elements.
+  void (*attention)(const AttnCall<Real>& call, const AttnUnit& unit, Real* scratch);
+  void (*attention_dq)(const AttnBackwardCall<Real>& call, const AttnUnit& unit, Real* scratch);
+  void (*attention_dkv)(const AttnBackwardCall<Real>& call, const AttnKeyUnit& unit, Real* scratch);
+};
+
+// Filled by isa/*.cc. Each copies the lower table first and overwrites what it does better; the caller has
+// checked that the machine runs it.
+void fill_generic(KernelTable<float>& table);
+void fill_generic(KernelTable<double>& table);
+void fill_avx2(KernelTable<float>& table);
+void fill_avx512(KernelTable<float>& table);
+
+}  // namespace qw::cpu

@@ -1,0 +1,109 @@
+// Weight formats: 32 elements of a row as vectors. The values of quantised formats are exact in f32 (11 bits
+// of scale times 4 or 8 of q; q4_1 rounds once, at + m), so every path and ISA decodes the same numbers.
+// Included inside an anonymous namespace.
+#pragma once
+
+#include "backend/cpu/kernels/math.inl"
+
+template <class V>
+struct Decode {
+  using R = typename V::Real;
+  using vec = typename V::vec;
+  static constexpr int kVecs = 32 / V::kLanes;
+
+  // Elements [i, i + 32) of a row; i is a multiple of 32.
+  template <Format F>
+  [[gnu::always_inline]] static inline void block(const uint8_t* row, int64_t i, vec (&w)[kVecs]) {
+    if constexpr (F == kQ8_0) {
+      const uint8_t* b = row + i / 32 * 34;
+      const vec d = V::set1(V::half(b));
+      unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
+        w[s.value] = V::mul(d, V::load_i8(b + 2 + s.value * V::kLanes));
+      });
+    } else if constexpr (F == kQ4_0) {
+      const uint8_t* b = row + i / 32 * 18;
+      const R d = V::half(b);
+      V::nibbles(b + 2, d, R{-8} * d, w);
+    } else if constexpr (F == kQ4_1) {
+      const uint8_t* b = row + i / 32 * 20;
+      V::nibbles(b + 4, V::half(b), V::half(b + 2), w);
+    } else {
+      unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
+        w[s.value] = vector<F>(row, i + s.value * V::kLanes);
+      });
+    }
+  }
+  // kLanes elements of a float format.
+  template <Format F>
+  [[gnu::always_inline]] static inline vec vector(const uint8_t* row, int64_t i) {
+    if constexpr (F == kF16) return V::load_f16(row + 2 * i);
+    if constexpr (F == kBf16) return V::load_bf16(row + 2 * i);
+    if constexpr (F == kF32 || F == kF64) {
+      using T = Pick<F == kF32, float, double>;
+      if constexpr (sizeof(T) == sizeof(R)) return V::load(reinterpret_cast<const R*>(row) + i);
+      R values[V::kLanes];
+      for (int j = 0; j < V::kLanes; ++j)
+        values[j] = static_cast<R>(scalar_load<T>(row + (i + j) * static_cast<int64_t>(sizeof(T))));
+      return V::load(values);
+    }
+  }
+  // The n < kLanes last elements of a row of a float format, then zeros.
+  template <Format F>
+  static inline vec tail(const uint8_t* row, int64_t i, int64_t n) {
+    constexpr int64_t bytes = F == kF64 ? 8 : F == kF32 ? 4 : 2;
+    uint8_t copy[V::kLanes * 8] = {};
+    __builtin_memcpy(copy, row + i * bytes, static_cast<size_t>(n * bytes));
+    return vector<F>(copy, 0);
+  }
+
+  template <Format F>
+  static void row(R* out, const uint8_t* in, int64_t n) {
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+      vec w[kVecs];
+      block<F>(in, i, w);
+      unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
+        V::store(out + i + s.value * V::kLanes, w[s.value]);
+      });
+    }
+    if constexpr (F <= kBf16) {
+      for (; i + V::kLanes <= n; i += V::kLanes) V::store(out + i, vector<F>(in, i));
+      if (i < n) V::store_n(out + i, tail<F>(in, i, n - i), n - i);
+    }
+  }
+  static void any_row(R* out, const uint8_t* in, Format format, int64_t n) {
+    with_format(format, [=](auto f) { row<static_cast<Format>(f.value)>(out, in, n); });
+  }
+
+  template <class Fn>
+  [[gnu::always_inline]] static inline void with_format(Format format, Fn fn) {
+    switch (format) {
+      case kF32:
+        return fn(Int<kF32>{});
+      case kF64:
+        return fn(Int<kF64>{});
+      case kF16:
+        return fn(Int<kF16>{});
+      case kBf16:
+        return fn(Int<kBf16>{});
+      case kQ8_0:
+        return fn(Int<kQ8_0>{});
+      case kQ4_0:
+        return fn(Int<kQ4_0>{});
+      default:
+        return fn(Int<kQ4_1>{});
+    }
+  }
+
+ private:
+  template <bool kFirst, class A, class B>
+  struct PickOf {
+    using type = A;
+  };
+  template <class A, class B>
+  struct PickOf<false, A, B> {
+    using type = B;
+  };
+  template <bool kFirst, class A, class B>
+  using Pick = typename PickOf<kFirst, A, B>::type;
+};

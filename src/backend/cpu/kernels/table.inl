@@ -1,0 +1,36 @@
+// Fills a table with every algorithm over one vocabulary. Included inside an anonymous namespace.
+#pragma once
+
+#include "backend/cpu/kernels/attention.inl"
+#include "backend/cpu/kernels/attention_backward.inl"
+#include "backend/cpu/kernels/dequant.inl"
+#include "backend/cpu/kernels/elementwise.inl"
+#include "backend/cpu/kernels/gemm.inl"
+#include "backend/cpu/kernels/linear.inl"
+#include "backend/cpu/kernels/rows.inl"
+
+template <class V>
+void fill_table(KernelTable<typename V::Real>& t) {
+  using E = Elementwise<V>;
+  t.add = E::add;
+  t.scale = E::scale;
+  t.axpy = E::axpy;
+  t.silu_mul = E::silu_mul;
+  t.silu_mul_backward = E::silu_mul_backward;
+  t.exp = E::exp;
+  t.sum = E::sum;
+  t.sum_squares = E::sum_squares;
+  t.adamw = E::adamw;
+  t.convert = E::convert;
+  t.rms_norm = Rows<V>::rms_norm;
+  t.rms_norm_backward = Rows<V>::rms_norm_backward;
+  t.rope = Rows<V>::rope;
+  t.cross_entropy = Rows<V>::cross_entropy;
+  t.cross_entropy_backward = Rows<V>::cross_entropy_backward;
+  t.dequantise = Decode<V>::any_row;
+  t.linear = Linear<V>::linear;
+  t.gemm = Gemm<V>::gemm;
+  t.attention = Attention<V>::attention;
+  t.attention_dq = AttentionBackward<V>::dq;
+  t.attention_dkv = AttentionBackward<V>::dkv;
+}

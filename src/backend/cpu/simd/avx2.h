@@ -1,0 +1,99 @@
+// Vector vocabulary of AVX2 with FMA and F16C, 8 × f32. Included inside an anonymous namespace, after
+// <immintrin.h>.
+#pragma once
+
+#include "backend/cpu/simd/scalar.h"
+
+struct Avx2 {
+  using Real = float;
+  using vec = __m256;
+  static constexpr int kLanes = 8;
+  static constexpr int kTileM = 2;  // 8 accumulators, 4 weights, 1 x: 13 of 16 registers
+  static constexpr int kGemmM = 3;  // 12 accumulators, 2 to 3 of B, 1 of A
+  static constexpr int kGemmVecs = 4;
+  static constexpr bool kFusedExp = true;
+
+  static inline __m256i mask(int64_t n) {
+    const __m256i lane = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)), lane);
+  }
+  static inline vec load(const float* p) { return _mm256_loadu_ps(p); }
+  static inline void store(float* p, vec v) { _mm256_storeu_ps(p, v); }
+  static inline vec load_n(const float* p, int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
+  static inline void store_n(float* p, vec v, int64_t n) { _mm256_maskstore_ps(p, mask(n), v); }
+  static inline vec set1(float x) { return _mm256_set1_ps(x); }
+  static inline vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
+  static inline vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }
+  static inline vec mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
+  static inline vec div(vec a, vec b) { return _mm256_div_ps(a, b); }
+  static inline vec fma(vec a, vec b, vec c) { return _mm256_fmadd_ps(a, b, c); }
+  static inline vec max(vec a, vec b) { return _mm256_max_ps(a, b); }
+  static inline vec sqrt(vec a) { return _mm256_sqrt_ps(a); }
+  static inline vec select_lt(vec a, vec b, vec x, vec y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+  }
+  static inline vec round(vec a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+  // Two factors, so that n = 128 and subnormal results come out right.
+  static inline vec scale2(vec a, vec n) {
+    const __m256i i = _mm256_cvtps_epi32(n);
+    const __m256i half = _mm256_srai_epi32(i, 1);
+    return mul(mul(a, power2(half)), power2(_mm256_sub_epi32(i, half)));
+  }
+
+  // Halves, pairs, singles: reduce_add_4 adds in the same order.
+  static inline float reduce_add(vec a) {
+    const vec four[4] = {a, _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+    float out[4];
+    reduce_add_4(four, out);
+    return out[0];
+  }
+  static inline float reduce_max(vec a) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_shuffle_ps(m, m, 1)));
+  }
+  static inline void reduce_add_4(const vec (&a)[4], float (&out)[4]) {
+    const vec ab = halves(a[0], a[1]), cd = halves(a[2], a[3]);  // [a, b], four lanes each
+    const vec pairs_ab = _mm256_add_ps(ab, _mm256_permute_ps(ab, 0x4e));
+    const vec pairs_cd = _mm256_add_ps(cd, _mm256_permute_ps(cd, 0x4e));
+    const vec mixed = _mm256_shuffle_ps(pairs_ab, pairs_cd, 0x44);  // [a0 a1 c0 c1 | b0 b1 d0 d1]
+    const vec sums = _mm256_add_ps(mixed, _mm256_permute_ps(mixed, 0xb1));
+    const __m128 low = _mm256_castps256_ps128(sums), high = _mm256_extractf128_ps(sums, 1);
+    _mm_storeu_ps(out, _mm_shuffle_ps(_mm_unpacklo_ps(low, high), _mm_unpackhi_ps(low, high), 0x44));
+  }
+
+  static inline vec load_f16(const void* p) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+  }
+  static inline vec load_bf16(const void* p) {
+    const __m128i h = _mm_loadu_si128(static_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
+  }
+  static inline vec load_i8(const void* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
+  }
+  static inline void store_f16(void* p, vec v) {
+    _mm_storeu_si128(static_cast<__m128i*>(p),
+                     _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static inline float half(const uint8_t* p) { return _cvtsh_ss(scalar_load<uint16_t>(p)); }
+  static inline void nibbles(const uint8_t* p, float d, float m, vec (&w)[4]) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
+    const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
+    const vec scale = set1(d), offset = set1(m);
+    w[0] = fma(scale, widen(low), offset);
+    w[1] = fma(scale, widen(_mm_unpackhi_epi64(low, low)), offset);
+    w[2] = fma(scale, widen(high), offset);
+    w[3] = fma(scale, widen(_mm_unpackhi_epi64(high, high)), offset);
+  }
+
+ private:
+  static inline vec widen(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
+  static inline vec power2(__m256i n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+  }
+  static inline vec halves(vec a, vec b) {
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+  }
+};

@@ -1,0 +1,84 @@
+// Vector vocabulary of AVX-512 (F, BW, VL, DQ), 16 × f32. Included inside an anonymous namespace, after
+// <immintrin.h>.
+#pragma once
+
+#include "backend/cpu/simd/scalar.h"
+
+struct Avx512 {
+  using Real = float;
+  using vec = __m512;
+  static constexpr int kLanes = 16;
+  static constexpr int kTileM = 6;  // 24 accumulators, 4 weights, 1 x: 29 of 32 registers
+  static constexpr int kGemmM = 6;  // 24 accumulators, 4 of B, 1 of A
+  static constexpr int kGemmVecs = 4;
+  static constexpr bool kFusedExp = true;
+
+  static inline __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+  static inline vec load(const float* p) { return _mm512_loadu_ps(p); }
+  static inline void store(float* p, vec v) { _mm512_storeu_ps(p, v); }
+  static inline vec load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
+  static inline void store_n(float* p, vec v, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), v); }
+  static inline vec set1(float x) { return _mm512_set1_ps(x); }
+  static inline vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
+  static inline vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
+  static inline vec mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
+  static inline vec div(vec a, vec b) { return _mm512_div_ps(a, b); }
+  static inline vec fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
+  static inline vec max(vec a, vec b) { return _mm512_max_ps(a, b); }
+  static inline vec sqrt(vec a) { return _mm512_sqrt_ps(a); }
+  static inline vec select_lt(vec a, vec b, vec x, vec y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+  }
+  static inline vec round(vec a) {
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
+  static inline vec scale2(vec a, vec n) { return _mm512_scalef_ps(a, n); }
+
+  // Halves, quarters, pairs, singles: reduce_add_4 adds in the same order.
+  static inline float reduce_add(vec a) {
+    const vec zero[4] = {a, _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
+    float out[4];
+    reduce_add_4(zero, out);
+    return out[0];
+  }
+  static inline float reduce_max(vec a) { return _mm512_reduce_max_ps(a); }
+  static inline void reduce_add_4(const vec (&a)[4], float (&out)[4]) {
+    const vec ab = fold<0x44, 0xee>(a[0], a[1]);
+    const vec cd = fold<0x44, 0xee>(a[2], a[3]);
+    const vec abcd = fold<0x88, 0xdd>(ab, cd);  // one quarter each
+    const vec pairs = _mm512_add_ps(abcd, _mm512_permute_ps(abcd, 0x4e));
+    const vec sums = _mm512_add_ps(pairs, _mm512_permute_ps(pairs, 0xb1));
+    const __m512i pick = _mm512_set_epi32(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 12, 8, 4, 0);
+    _mm_storeu_ps(out, _mm512_castps512_ps128(_mm512_permutexvar_ps(pick, sums)));
+  }
+
+  static inline vec load_f16(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static inline vec load_bf16(const void* p) {
+    const __m256i h = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+  }
+  static inline vec load_i8(const void* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+  }
+  static inline void store_f16(void* p, vec v) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+  }
+  static inline float half(const uint8_t* p) { return _cvtsh_ss(scalar_load<uint16_t>(p)); }
+  // The sixteen possible values are made once; a permutation looks them up (it reads the low 4 bits alone).
+  static inline void nibbles(const uint8_t* p, float d, float m, vec (&w)[2]) {
+    const vec q = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const vec table = _mm512_fmadd_ps(_mm512_set1_ps(d), q, _mm512_set1_ps(m));
+    const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    w[0] = _mm512_permutexvar_ps(bytes, table);
+    w[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
+  }
+
+ private:
+  template <int kLow, int kHigh>
+  static inline vec fold(vec a, vec b) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, kLow), _mm512_shuffle_f32x4(a, b, kHigh));
+  }
+};
