@@ -1,0 +1,42 @@
+// Small files of qw's own data: descriptors that close themselves, appends that are whole or absent, locks.
+// Test: tests/apps/chat_journal_test.cc
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+#include "base/result.h"
+
+namespace qw::chat {
+
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor();
+
+  int get() const { return fd_; }
+  bool open() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+// Opens for appending and reading; made where absent, with its folders, for this user alone. Errors:
+// file.open.
+Result<Descriptor> open_append(const std::filesystem::path& file);
+// Appends the line and a newline in one write; a torn last line, as a crash leaves it, is ended first.
+// Errors: file.write (args file, reason).
+Status append_line(const Descriptor& fd, std::string_view line, const std::filesystem::path& file);
+// The whole file from its start. Errors: file.open.
+Result<std::string> read_all(const Descriptor& fd, const std::filesystem::path& file);
+// An exclusive lock that lives as long as the descriptor. `wait`: false answers at once.
+bool lock(const Descriptor& fd, bool wait);
+
+}  // namespace qw::chat
