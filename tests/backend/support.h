@@ -18,8 +18,8 @@ namespace qw::test {
 
 // "f64" or a table name.
 inline std::unique_ptr<Backend> make_backend(const std::string& name, int threads = 1) {
-  if (name == "f64") return make_cpu_backend_f64(threads);
-  auto backend = make_cpu_backend({.threads = threads, .isa = name});
+  auto backend =
+      name == "f64" ? make_cpu_backend_f64(threads) : make_cpu_backend({.threads = threads, .isa = name});
   QW_CHECK(backend.has_value(), "{}", backend.error().debug());
   return *std::move(backend);
 }

@@ -62,7 +62,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
   return std::make_unique<cpu::CpuBackend<float>>(table, fmt::format("cpu/{}", table.isa), options.threads);
 }
 
-std::unique_ptr<Backend> make_cpu_backend_f64(int threads) {
+Result<std::unique_ptr<Backend>> make_cpu_backend_f64(int threads) {
   cpu::KernelTable<double> table{};
   cpu::fill_generic(table);
   return std::make_unique<cpu::CpuBackend<double>>(table, "cpu/generic-f64", threads);

@@ -22,7 +22,7 @@ struct CpuOptions {
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options = {});
 
 // f64 backend for gradient checks, generic table alone (QW_ISA plays no part), name() = "cpu/generic-f64".
-std::unique_ptr<Backend> make_cpu_backend_f64(int threads = 1);
+Result<std::unique_ptr<Backend>> make_cpu_backend_f64(int threads = 1);
 
 // The tables that this machine runs, lowest first.
 std::vector<std::string_view> supported_isas();
