@@ -57,8 +57,12 @@ uint64_t hash_pair(int32_t left, int32_t right) {
   return fold(uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right), kMul1);
 }
 
+// Sparse, where look-ups mostly fail (merges); fuller, where a tag tells a miss at once (vocabulary).
 size_t table_size(size_t n) {
   return std::bit_ceil(n * 2 + 16);
+}
+size_t tagged_table_size(size_t n) {
+  return std::bit_ceil(n * 4 / 3 + 16);
 }
 
 constexpr size_t kShortWord = 48;  // above, the heap is faster than the scan
@@ -91,7 +95,7 @@ Status Bpe::add_tokens(const BpeSpec& spec) {
   }
   arena_.reserve(n_bytes);
   tokens_.resize(static_cast<size_t>(end));
-  vocab_.resize(table_size(spec.vocab.size()));
+  vocab_.resize(tagged_table_size(spec.vocab.size()));
   whole_ = std::make_unique<std::atomic<uint8_t>[]>(static_cast<size_t>(end));
   for (const BpeSpec::Entry& e : spec.vocab) QW_TRY(add_token(spec, e));
   std::sort(foreign_.begin(), foreign_.end());
@@ -104,12 +108,11 @@ Status Bpe::add_token(const BpeSpec& spec, const BpeSpec::Entry& entry) {
     return fail("text.bad_id", {{"file", spec.source}, {"token", entry.spelling}, {"id", entry.id}});
   token.present = true;
   ++n_tokens_;
-  const std::optional<std::string> decoded = bytes_of_spelling(entry.spelling);
-  token.foreign = !decoded.has_value();
-  const std::string_view content = decoded ? std::string_view(*decoded) : entry.spelling;
   token.offset = static_cast<uint32_t>(arena_.size());
-  token.size = static_cast<uint32_t>(content.size());
-  arena_ += content;
+  token.foreign = !append_bytes_of_spelling(arena_, entry.spelling);
+  if (token.foreign) arena_ += entry.spelling;
+  token.size = static_cast<uint32_t>(arena_.size() - token.offset);
+  const std::string_view content = bytes(entry.id);
   if (token.foreign) {
     foreign_.emplace_back(entry.spelling, entry.id);
     return {};
@@ -150,30 +153,68 @@ Status Bpe::add_bytes(const BpeSpec& spec) {
   return {};
 }
 
+// Loading is bound by cache misses: a batch of merges is hashed first, its table slots and tokens are asked
+// for, and only then looked at.
 Status Bpe::add_merges(const BpeSpec& spec) {
+  constexpr size_t kBatch = 32;
   merges_.resize(table_size(spec.merges.size()));
-  std::string joined;
-  std::string spelling;
-  const auto unknown = [&](size_t index, std::string_view token) {
-    return fail("text.merge_unknown", {{"file", spec.source}, {"index", index}, {"token", token}});
-  };
-  for (size_t i = 0; i < spec.merges.size(); ++i) {
-    const auto& [left, right] = spec.merges[i];
-    const std::optional<int32_t> left_id = id_of_spelling(left);
-    if (!left_id) return unknown(i, left);
-    const std::optional<int32_t> right_id = id_of_spelling(right);
-    if (!right_id) return unknown(i, right);
-    if (tokens_[static_cast<size_t>(*left_id)].foreign || tokens_[static_cast<size_t>(*right_id)].foreign) {
-      spelling.assign(left).append(right);
-      if (!id_of_spelling(spelling)) return unknown(i, spelling);
-      continue;  // its parts never occur in a word
+  std::string bytes_of_batch;
+  std::array<Part, 2 * kBatch> parts;
+  int32_t guess = -1;
+  for (size_t first = 0; first < spec.merges.size(); first += kBatch) {
+    const size_t n = std::min(kBatch, spec.merges.size() - first);
+    bytes_of_batch.clear();
+    for (size_t i = 0; i < n; ++i) {
+      parts[2 * i] = make_part(spec.merges[first + i].left, bytes_of_batch);
+      parts[2 * i + 1] = make_part(spec.merges[first + i].right, bytes_of_batch);
     }
-    joined.assign(bytes(*left_id)).append(bytes(*right_id));
-    const std::optional<int32_t> result = id_of_bytes(joined);
-    if (!result) return unknown(i, spelling.assign(left).append(right));
-    put_merge({*left_id, *right_id, static_cast<uint32_t>(i), *result});
+    for (size_t i = 0; i < 2 * n; ++i) {
+      const int32_t id = vocab_[parts[i].hash & (vocab_.size() - 1)].id;
+      if (id >= 0) __builtin_prefetch(&tokens_[static_cast<size_t>(id)]);
+    }
+    for (size_t i = 0; i < n; ++i) {
+      QW_TRY(guess, add_merge(spec, first + i, &parts[2 * i], bytes_of_batch, guess));
+    }
   }
   return {};
+}
+
+Bpe::Part Bpe::make_part(std::string_view spelling, std::string& bytes_of_batch) const {
+  Part part{.offset = bytes_of_batch.size()};
+  part.foreign = !append_bytes_of_spelling(bytes_of_batch, spelling);
+  part.size = bytes_of_batch.size() - part.offset;
+  part.hash = hash_bytes(std::string_view(bytes_of_batch).substr(part.offset));
+  __builtin_prefetch(&vocab_[part.hash & (vocab_.size() - 1)]);
+  return part;
+}
+
+// Gives back the id of the merged token. `guess` is that of the merge before: vocabularies mostly number them
+// in order.
+Result<int32_t> Bpe::add_merge(const BpeSpec& spec, size_t index, const Part* parts,
+                               std::string_view bytes_of_batch, int32_t guess) {
+  const auto& [left, right] = spec.merges[index];
+  const auto unknown = [&](const std::string& token) {
+    return fail("text.merge_unknown", {{"file", spec.source}, {"index", index}, {"token", token}});
+  };
+  if (parts[0].foreign || parts[1].foreign) {  // its parts never occur in a word
+    for (const std::string& token :
+         {std::string(left), std::string(right), std::string(left).append(right)}) {
+      if (!id_of_spelling(token)) return unknown(token);
+    }
+    return guess;
+  }
+  const int32_t left_id = find_vocab(bytes_of_batch.substr(parts[0].offset, parts[0].size), parts[0].hash);
+  if (left_id < 0) return unknown(std::string(left));
+  const int32_t right_id = find_vocab(bytes_of_batch.substr(parts[1].offset, parts[1].size), parts[1].hash);
+  if (right_id < 0) return unknown(std::string(right));
+  const std::string_view joined = bytes_of_batch.substr(parts[0].offset, parts[0].size + parts[1].size);
+  int32_t result = guess + 1;
+  if (!has(result) || tokens_[static_cast<size_t>(result)].foreign || bytes(result) != joined) {
+    result = find_vocab(joined, hash_bytes(joined));
+  }
+  if (result < 0) return unknown(std::string(left).append(right));
+  put_merge({left_id, right_id, static_cast<uint32_t>(index), result});
+  return result;
 }
 
 // Of two merges of one pair the later counts, as in the reference's map.

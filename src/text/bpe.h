@@ -78,6 +78,12 @@ class Bpe {
     uint32_t rank = 0;
     int32_t result = -1;
   };
+  struct Part {  // one side of a merge while loading
+    size_t offset = 0;
+    size_t size = 0;
+    uint64_t hash = 0;
+    bool foreign = false;
+  };
   struct Symbol {
     int32_t id;
     int32_t previous;
@@ -90,6 +96,9 @@ class Bpe {
   Status add_tokens(const BpeSpec& spec);
   Status add_token(const BpeSpec& spec, const BpeSpec::Entry& entry);
   Status add_merges(const BpeSpec& spec);
+  Part make_part(std::string_view spelling, std::string& bytes_of_batch) const;
+  Result<int32_t> add_merge(const BpeSpec& spec, size_t index, const Part* parts,
+                            std::string_view bytes_of_batch, int32_t guess);
   Status add_bytes(const BpeSpec& spec);
   void put_merge(MergeSlot merge);
   const MergeSlot* find_merge(int32_t left, int32_t right) const;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "text/utf8.h"
 
@@ -32,16 +33,28 @@ constexpr Alphabet kAlphabet;
 
 }  // namespace
 
+// The alphabet lies below U+0800, so that a character takes one or two bytes; anything else is outside of it.
+bool append_bytes_of_spelling(std::string& out, std::string_view spelling) {
+  const size_t before = out.size();
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(spelling[i]); };
+  for (size_t i = 0; i < spelling.size(); ++i) {
+    unsigned cp = at(i);
+    if (cp >= 0x80) {
+      if (cp < 0xC2 || cp > 0xDF || i + 1 == spelling.size() || (at(i + 1) & 0xC0) != 0x80) cp = kChars;
+      if (cp != kChars) cp = (cp & 0x1F) << 6 | (at(++i) & 0x3Fu);
+    }
+    if (cp >= kChars || kAlphabet.byte_of[cp] < 0) {
+      out.resize(before);
+      return false;
+    }
+    out.push_back(static_cast<char>(static_cast<unsigned char>(kAlphabet.byte_of[cp])));
+  }
+  return true;
+}
+
 std::optional<std::string> bytes_of_spelling(std::string_view spelling) {
   std::string out;
-  out.reserve(spelling.size());
-  while (!spelling.empty()) {
-    const Utf8Step step = utf8_step(spelling);
-    if (!step.valid || step.cp >= kChars || kAlphabet.byte_of[step.cp] < 0) return std::nullopt;
-    out.push_back(static_cast<char>(static_cast<unsigned char>(kAlphabet.byte_of[step.cp])));
-    spelling.remove_prefix(static_cast<size_t>(step.length));
-  }
-  return out;
+  return append_bytes_of_spelling(out, spelling) ? std::optional(std::move(out)) : std::nullopt;
 }
 
 std::string spelling_of_bytes(std::string_view bytes) {

@@ -10,6 +10,8 @@ namespace qw::text {
 
 // The bytes that a spelling of the vocabulary stands for; none where it has a character outside the alphabet.
 std::optional<std::string> bytes_of_spelling(std::string_view spelling);
+// The same, appended to `out`; false, with `out` as it was, where there are none.
+bool append_bytes_of_spelling(std::string& out, std::string_view spelling);
 
 // The spelling of bytes.
 std::string spelling_of_bytes(std::string_view bytes);
