@@ -49,7 +49,7 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
         .format = *t.type->format, .shape = t.shape, .bytes = t.bytes, .holder = file, .file = path};
     if (const int64_t heads = rotary_heads(config, gguf_name); heads > 0) {
       const int64_t rows = heads * config["head_dim"].get<int64_t>();
-      if (t.shape[0] != rows || rows % (2 * heads) != 0)
+      if (t.shape[0] != rows)
         return fail("weights.shape",
                     {{"file", path}, {"tensor", gguf_name}, {"expected", rows}, {"found", t.shape[0]}});
       s.rotary_heads = static_cast<int>(heads);

@@ -165,6 +165,8 @@ class Builder {
     QW_TRY(const auto key_length, optional_size("attention.key_length"));
     if (!key_length && hidden_ % heads != 0) return keys_.missing(key("attention.key_length"));
     head_dim_ = key_length ? *key_length : hidden_ / heads;
+    if (head_dim_ % 2 != 0)
+      return keys_.bad_value(key("attention.key_length"), {"expected", "2 n"}, {"found", head_dim_});
     QW_TRY(must_equal("attention.value_length", head_dim_));
     QW_TRY(
         must_equal("rope.dimension_count", head_dim_));  // partial rotation belongs to no architecture here
