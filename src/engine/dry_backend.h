@@ -1,0 +1,58 @@
+// DryBackend: address space without memory and kernels that do nothing. A forward pass on it allocates what
+// a real one would, so that a memory plan is counted, not guessed. Test: tests/engine/options_test.cc
+#pragma once
+
+#include "core/backend.h"
+
+namespace qw {
+
+class DryBackend : public Backend {
+ public:
+  explicit DryBackend(DType real) : real_(real) {}
+
+  std::string_view name() const override { return "dry"; }
+  DType real() const override { return real_; }
+  Result<StoragePtr> alloc(size_t bytes) override;
+  Result<StoragePtr> import_host(std::span<const std::byte> bytes,
+                                 std::shared_ptr<const void> holder) override;
+
+  void upload(const Tensor&, const void*) override {}
+  void download(void*, const Tensor&) override {}
+  void copy(const Tensor&, const Tensor&) override {}
+  void fill(const Tensor&, double) override {}
+  void add(const Tensor&, const Tensor&, const Tensor&) override {}
+  void scale(const Tensor&, const Tensor&, double) override {}
+  void axpy(const Tensor&, double, const Tensor&) override {}
+  void silu_mul(const Tensor&, const Tensor&, const Tensor&) override {}
+  void silu_mul_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {
+  }
+  void rms_norm(const Tensor&, const Tensor&, const Tensor&, double) override {}
+  void rms_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, double,
+                         const Tensor&) override {}
+  void embedding(const Tensor&, const Tensor&, const Weight&) override {}
+  void embedding_backward(const Tensor&, const Tensor&, const Tensor&) override {}
+  void gather_rows(const Tensor&, const Tensor&, const Tensor&) override {}
+  void scatter_add_rows(const Tensor&, const Tensor&, const Tensor&) override {}
+  void rope_table(const Tensor&, const Tensor&, const Tensor&, double) override {}
+  void rope(const Tensor&, const Tensor&, const Tensor&, bool) override {}
+  void linear(const Tensor&, const Tensor&, const Weight&, const Tensor&) override {}
+  void linear_dx(const Tensor&, const Tensor&, const Weight&) override {}
+  void linear_dw(const Tensor&, const Tensor&, const Tensor&) override {}
+  void sum_rows(const Tensor&, const Tensor&) override {}
+  void kv_store(const PagedKv&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void attention_paged(const Tensor&, const AttnArgs&, const PagedKv&) override {}
+  void attention_dense(const Tensor&, const Tensor&, const AttnArgs&, const Tensor&, const Tensor&) override {
+  }
+  void attention_dense_backward(const AttnGrads&, const AttnArgs&, const Tensor&, const Tensor&,
+                                const Tensor&, const Tensor&, const Tensor&) override {}
+  void cross_entropy(const Tensor&, const Tensor&, const Tensor&) override {}
+  void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void sum(const Tensor&, const Tensor&) override {}
+  void sum_squares(const Tensor&, const Tensor&) override {}
+  void adamw(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AdamWArgs&) override {}
+
+ private:
+  DType real_;
+};
+
+}  // namespace qw

@@ -1,0 +1,269 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "core/kv_pool.h"
+#include "engine/step_batch.h"
+
+namespace qw {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+// A request on its way. Times are set as they come; the epoch stands for "not yet".
+struct Engine::Generation {
+  Sequence seq;
+  Request request;
+  EventSink sink;
+  TokenHistory history;
+  Clock::time_point submitted, admitted, first_token, last_token;
+
+  int n_answer() const { return seq.n_tokens() - seq.n_prompt; }
+};
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> model, Backend& backend,
+                                               const EngineOptions& options) {
+  QW_CHECK(backend.real() == DType::f32, "an engine on a backend of {}", traits(backend.real()).name);
+  QW_TRY(const EngineLimits limits, engine_limits(*model, backend.real(), options));
+  const KvPoolOptions pages{limits.n_pages, limits.n_slots, options.kv_dtype};
+  QW_TRY(std::unique_ptr<KvPool> pool, KvPool::create(backend, model->cache_spec(), pages));
+  return std::unique_ptr<Engine>(new Engine(std::move(model), backend, options, limits, std::move(pool)));
+}
+
+Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
+               const EngineLimits& limits, std::unique_ptr<KvPool> pool)
+    : model_(std::move(model)),
+      backend_(backend),
+      limits_(limits),
+      trace_(options.trace),
+      pool_(std::move(pool)),
+      kv_({limits.n_pages, limits.n_slots, options.prefix_cache}),
+      scheduler_({limits.max_batch_tokens, limits.max_seqs}, kv_),
+      arena_(backend) {
+  stats_.free_pages = limits.n_pages;
+  thread_ = std::thread([this] { run(); });
+}
+
+Engine::~Engine() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+RequestId Engine::submit(Request request, EventSink sink) {
+  auto g = std::make_unique<Generation>();
+  const RequestId id = next_id_++;
+  g->seq.id = id;
+  g->seq.key = request.key;
+  g->seq.tokens = std::exchange(request.ids, {});
+  g->seq.n_prompt = g->seq.n_tokens();
+  g->request = std::move(request);
+  g->sink = std::move(sink);
+  g->submitted = Clock::now();
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_.submitted.push_back(std::move(g));
+  }
+  wake_.notify_one();
+  return id;
+}
+
+void Engine::cancel(RequestId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    inbox_.cancelled.push_back(id);
+  }
+  wake_.notify_one();
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+// Takes in what other threads sent; false where the engine must end.
+bool Engine::receive(bool wait) {
+  Inbox in;
+  bool stop = false;
+  {
+    std::unique_lock lock(mutex_);
+    if (wait) wake_.wait(lock, [&] { return stop_ || !inbox_.empty(); });
+    in = std::exchange(inbox_, {});
+    stop = stop_;
+  }
+  for (auto& g : in.submitted) start(std::move(g));
+  for (const RequestId id : in.cancelled) cancel_now(id);
+  return !stop;
+}
+
+void Engine::run() {
+  while (receive(scheduler_.idle()))
+    if (!scheduler_.idle()) step();
+  std::vector<RequestId> all;
+  for (const auto& [id, g] : live_) all.push_back(id);
+  std::sort(all.begin(), all.end());
+  for (const RequestId id : all) cancel_now(id);
+}
+
+Status Engine::check(const Generation& g) const {
+  const int vocab = model_->info().vocab;
+  if (g.seq.tokens.empty()) return fail("engine.empty_prompt");
+  for (const int32_t id : g.seq.tokens)
+    if (id < 0 || id >= vocab) return fail("engine.bad_id", {{"id", id}, {"vocab", vocab}});
+  if (g.seq.tokens.size() >= static_cast<size_t>(limits_.ctx_tokens))
+    return fail("engine.prompt_too_long", {{"tokens", g.seq.tokens.size()}, {"limit", limits_.ctx_tokens}});
+  return check_sampling(g.request.sampling, vocab);
+}
+
+void Engine::start(std::unique_ptr<Generation> owned) {
+  Generation& g = *owned;
+  live_.emplace(g.seq.id, std::move(owned));
+  if (Status ok = check(g); !ok) {
+    finish(g, FinishReason::error, std::move(ok).error());
+  } else if (g.request.max_new_tokens == 0) {
+    finish(g, FinishReason::length);
+  } else {
+    if (g.request.sampling.needs_history()) g.history.add_prompt(g.seq.tokens);
+    scheduler_.add(g.seq);
+  }
+}
+
+void Engine::step() {
+  const StepPlan plan = scheduler_.plan();
+  const Clock::time_point now = Clock::now();
+  for (const SeqId id : plan.admitted) {
+    Generation& g = *live_.at(id);
+    if (g.seq.n_admissions == 1) g.admitted = now;
+  }
+  run_state_ops(plan.state_ops);
+  compute(plan);
+  run_state_ops(scheduler_.commit(plan));
+  count(plan);
+  receive(false);  // who was cancelled during the forward pass gets no more tokens
+  sample(plan);
+}
+
+void Engine::run_state_ops(const std::vector<StateOp>& ops) {
+  for (const StateOp& op : ops) {
+    if (op.kind == StateOp::Kind::clear)
+      pool_->clear_slot(op.to);
+    else
+      pool_->copy_slot(op.to, op.from);
+  }
+}
+
+void Engine::compute(const StepPlan& plan) {
+  const int n_groups = static_cast<int>(pool_->groups().size());
+  auto find = [&](SeqId id) -> const Sequence& { return live_.at(id)->seq; };
+  Batch batch = make_batch(plan, find, kv_, n_groups);
+  batch.plan.pool = pool_.get();
+  arena_.reset();
+  Ctx cx{backend_, arena_};
+  if (trace_) cx.trace = &trace_;
+  const Tensor logits = model_->forward(cx, batch);  // [R, V]
+  logits_.resize(static_cast<size_t>(logits.elements()));
+  if (!logits_.empty()) backend_.download(logits_.data(), logits);
+}
+
+void Engine::sample(const StepPlan& plan) {
+  const auto vocab = static_cast<size_t>(model_->info().vocab);
+  size_t row = 0;
+  for (const StepPlan::Item& item : plan.items) {
+    if (!item.sample) continue;
+    const std::span<const float> logits = std::span(logits_).subspan(vocab * row++, vocab);
+    const auto it = live_.find(item.seq);
+    if (it == live_.end()) continue;  // cancelled meanwhile
+    Generation& g = *it->second;
+    const auto position = static_cast<uint64_t>(g.seq.n_tokens());
+    Result<Sampled> token = sampler_.sample(logits, g.request.sampling, g.history, position);
+    if (token)
+      take_token(g, *std::move(token));
+    else
+      finish(g, FinishReason::error, std::move(token).error());
+  }
+}
+
+void Engine::take_token(Generation& g, Sampled token) {
+  const Request& r = g.request;
+  const int32_t id = token.id;
+  g.last_token = Clock::now();
+  if (g.n_answer() == 0) g.first_token = g.last_token;
+  g.seq.tokens.push_back(id);
+  if (r.sampling.needs_history()) g.history.add_answer(id);
+  Event event;
+  event.request = g.seq.id;
+  event.token = std::move(token);
+  g.sink(std::move(event));
+  const bool stops = std::find(r.stop_ids.begin(), r.stop_ids.end(), id) != r.stop_ids.end();
+  if (stops && !r.ignore_eos)
+    finish(g, FinishReason::stop);
+  else if (g.n_answer() == r.max_new_tokens || g.seq.n_tokens() == limits_.ctx_tokens)
+    finish(g, FinishReason::length);
+}
+
+void Engine::cancel_now(RequestId id) {
+  const auto it = live_.find(id);
+  if (it != live_.end()) finish(*it->second, FinishReason::cancelled);
+}
+
+// The one place where a request ends: frees what it holds, says so once, forgets it.
+void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> error) {
+  scheduler_.remove(g.seq);
+  {
+    const std::lock_guard lock(mutex_);
+    set_gauges();
+  }
+  Event event;
+  event.kind = Event::Kind::finished;
+  event.request = g.seq.id;
+  event.reason = reason;
+  event.error = std::move(error);
+  event.usage = {g.seq.n_prompt, g.seq.n_cached, g.n_answer()};
+  const Clock::time_point none{};
+  if (g.admitted != none) event.timing.queued_s = seconds(g.submitted, g.admitted);
+  if (g.first_token != none) {
+    event.timing.first_token_s = seconds(g.submitted, g.first_token);
+    event.timing.prefill_s = seconds(g.admitted, g.first_token);
+    event.timing.decode_s = seconds(g.first_token, g.last_token);
+  }
+  const auto node = live_.extract(g.seq.id);  // g lives until this function returns
+  g.sink(std::move(event));
+}
+
+void Engine::count(const StepPlan& plan) {
+  int64_t prompt = 0, decode = 0, cached = 0;
+  for (const StepPlan::Item& item : plan.items) {
+    (live_.at(item.seq)->n_answer() > 0 && item.count == 1 ? decode : prompt) += item.count;
+    const bool admitted =
+        std::find(plan.admitted.begin(), plan.admitted.end(), item.seq) != plan.admitted.end();
+    if (admitted) cached += item.begin;
+  }
+  const std::lock_guard lock(mutex_);
+  ++stats_.steps;
+  stats_.prompt_tokens += prompt;
+  stats_.decode_tokens += decode;
+  stats_.cached_tokens += cached;
+  stats_.preemptions += static_cast<int64_t>(plan.preempted.size());
+  set_gauges();
+}
+
+// mutex_ is held.
+void Engine::set_gauges() {
+  stats_.running = scheduler_.n_running();
+  stats_.waiting = scheduler_.n_waiting();
+  stats_.free_pages = kv_.free_pages();
+  stats_.cached_pages = kv_.cached_pages();
+  stats_.owned_pages = kv_.owned_pages();
+}
+
+}  // namespace qw

@@ -1,0 +1,101 @@
+// Engine: the loop that answers requests: admit → plan → Batch → forward → sample → events, on one thread of
+// its own. The promise to a client: exactly one terminal event a request, whatever happens to it, and the
+// same tokens whatever else runs beside it. Test: tests/engine/engine_test.cc, tests/engine/threads_test.cc
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/options.h"
+#include "engine/request.h"
+#include "engine/scheduler.h"
+
+namespace qw {
+
+// Counts since the start.
+struct EngineStats {
+  int64_t steps = 0;
+  int64_t prompt_tokens = 0;  // computed in prompts (recomputed ones too)
+  int64_t decode_tokens = 0;
+  int64_t cached_tokens = 0;  // taken from the prefix cache
+  int64_t preemptions = 0;
+  int running = 0, waiting = 0;
+  int free_pages = 0, cached_pages = 0, owned_pages = 0;
+};
+
+class Engine {
+ public:
+  // `backend` must outlive the engine and be left to its thread alone. Errors: as engine_limits, and
+  // memory.exhausted.
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Model> model, Backend& backend,
+                                                const EngineOptions& options);
+  // Ends what still runs or waits, each with a terminal event (cancelled), before it returns.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Thread-safe. A request that cannot be answered gets its error as terminal event: engine.empty_prompt,
+  // engine.bad_id (args id, vocab), engine.prompt_too_long (args tokens, limit), engine.bad_parameter,
+  // engine.non_finite.
+  RequestId submit(Request request, EventSink sink);
+  // Thread-safe. The terminal event is `cancelled`, unless another one was on its way; no request of that
+  // name: nothing happens.
+  void cancel(RequestId id);
+
+  EngineStats stats() const;
+  // Tokens of prompt and answer together; a prompt must be shorter.
+  int context_tokens() const { return limits_.ctx_tokens; }
+
+ private:
+  struct Generation;
+  struct Inbox {
+    std::vector<std::unique_ptr<Generation>> submitted;
+    std::vector<RequestId> cancelled;
+    bool empty() const { return submitted.empty() && cancelled.empty(); }
+  };
+
+  Engine(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
+         const EngineLimits& limits, std::unique_ptr<KvPool> pool);
+  void run();
+  bool receive(bool wait);
+  void start(std::unique_ptr<Generation> g);
+  Status check(const Generation& g) const;
+  void step();
+  void run_state_ops(const std::vector<StateOp>& ops);
+  void compute(const StepPlan& plan);
+  void cancel_now(RequestId id);
+  void sample(const StepPlan& plan);
+  void take_token(Generation& g, Sampled token);
+  void finish(Generation& g, FinishReason reason, std::optional<Error> error = std::nullopt);
+  void count(const StepPlan& plan);
+  void set_gauges();
+
+  const std::shared_ptr<const Model> model_;
+  Backend& backend_;
+  const EngineLimits limits_;
+  const Trace trace_;
+  const std::unique_ptr<KvPool> pool_;
+
+  // The engine thread's own.
+  KvManager kv_;
+  Scheduler scheduler_;
+  Sampler sampler_;
+  Arena arena_;
+  std::vector<float> logits_;  // [R, V] of the step
+  std::unordered_map<RequestId, std::unique_ptr<Generation>> live_;
+
+  std::atomic<RequestId> next_id_{1};
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  Inbox inbox_;
+  bool stop_ = false;
+  EngineStats stats_;
+  std::thread thread_;
+};
+
+}  // namespace qw

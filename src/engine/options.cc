@@ -1,0 +1,98 @@
+#include "engine/options.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/kv_pool.h"
+#include "engine/dry_backend.h"
+
+namespace qw {
+namespace {
+
+class WeightBytesVisitor : public Visitor {
+ public:
+  size_t bytes = 0;
+
+ protected:
+  void on_weight(Weight& w, ShardAxis) override {
+    if (w.defined()) bytes += w.data.bytes();
+  }
+};
+
+// The largest step: as many sequences as may run, one of them a prompt that takes the rest of the budget.
+Batch largest_batch(const EngineLimits& limits, KvPool& pool) {
+  Batch b;
+  b.plan.pool = &pool;
+  b.plan.cu_q.push_back(0);
+  const int blocks = (limits.ctx_tokens + kPageTokens - 1) / kPageTokens;
+  for (int s = 0; s < limits.max_seqs; ++s) {
+    const int rows = s > 0 ? 1 : std::min(limits.max_batch_tokens - limits.max_seqs + 1, limits.ctx_tokens);
+    for (int i = 0; i < rows; ++i) {
+      b.ids.push_back(0);
+      b.positions.push_back(limits.ctx_tokens - rows + i);
+    }
+    b.logit_rows.push_back(b.n_rows() - 1);
+    b.plan.cu_q.push_back(b.n_rows());
+    b.plan.kv_len.push_back(limits.ctx_tokens);
+    if (limits.n_slots > 0) b.plan.state_slots.push_back(s);
+  }
+  AttnPlan::Table table;
+  table.max_blocks = blocks;
+  table.pages.assign(static_cast<size_t>(blocks) * static_cast<size_t>(limits.max_seqs), 0);
+  b.plan.tables.assign(pool.groups().size(), table);
+  return b;
+}
+
+size_t count_activations(const Model& model, DType real, const EngineLimits& limits, DType kv_dtype) {
+  DryBackend backend(real);
+  const KvPoolOptions pages{limits.n_pages, limits.n_slots, kv_dtype};
+  const auto pool = KvPool::create(backend, model.cache_spec(), pages);
+  QW_CHECK(pool.has_value());
+  Arena arena(backend);
+  Ctx cx{backend, arena};
+  model.forward(cx, largest_batch(limits, **pool));
+  return arena.used_bytes();
+}
+
+}  // namespace
+
+Result<EngineLimits> engine_limits(const Model& model, DType real, const EngineOptions& options) {
+  const int allowed = model.info().max_positions;
+  if (options.ctx_tokens > allowed)
+    return fail("engine.context_too_long", {{"tokens", options.ctx_tokens}, {"limit", allowed}});
+  EngineLimits out;
+  out.ctx_tokens = options.ctx_tokens > 0 ? options.ctx_tokens : allowed;
+  out.max_seqs = std::max(options.max_seqs, 1);
+  out.max_batch_tokens = std::max(options.max_batch_tokens, out.max_seqs);
+  const std::vector<LayerCache> caches = model.cache_spec();
+  const int64_t page_bytes = static_cast<int64_t>(KvPool::page_bytes(caches, options.kv_dtype));
+  const int64_t ctx_pages = (int64_t{out.ctx_tokens} + kPageTokens - 1) / kPageTokens;
+  const int64_t most = std::numeric_limits<int32_t>::max() / kPageTokens;  // slots of tokens are int32
+  int64_t n_pages = ctx_pages * out.max_seqs;
+  if (options.kv_bytes > 0 && page_bytes > 0) n_pages = static_cast<int64_t>(options.kv_bytes) / page_bytes;
+  n_pages = std::min(n_pages, most);
+  if (n_pages < ctx_pages) {
+    if (options.ctx_tokens > 0 || n_pages == 0)
+      return fail("engine.kv_too_small", {{"bytes", options.kv_bytes}, {"needed", ctx_pages * page_bytes}});
+    out.ctx_tokens = static_cast<int>(n_pages) * kPageTokens;
+  }
+  out.n_pages = static_cast<int>(n_pages);
+  if (KvPool::slot_bytes(caches, real) > 0)
+    out.n_slots = out.max_seqs + (options.prefix_cache ? std::max(options.n_snapshots, 0) : 0);
+  return out;
+}
+
+Result<MemoryPlan> plan_memory(Model& model, DType real, const EngineOptions& options) {
+  MemoryPlan plan;
+  QW_TRY(plan.limits, engine_limits(model, real, options));
+  WeightBytesVisitor weights;
+  model.visit(weights);
+  const std::vector<LayerCache> caches = model.cache_spec();
+  plan.weight_bytes = weights.bytes;
+  plan.kv_bytes = static_cast<size_t>(plan.limits.n_pages) * KvPool::page_bytes(caches, options.kv_dtype);
+  plan.state_bytes = static_cast<size_t>(plan.limits.n_slots) * KvPool::slot_bytes(caches, real);
+  plan.activation_bytes = count_activations(model, real, plan.limits, options.kv_dtype);
+  return plan;
+}
+
+}  // namespace qw

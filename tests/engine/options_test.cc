@@ -1,0 +1,54 @@
+#include "engine/options.h"
+
+#include <gtest/gtest.h>
+
+#include "backend/cpu/cpu_backend.h"
+#include "tests/engine/tiny_models.h"
+
+namespace qw {
+namespace {
+
+TEST(MemoryPlan, CountsWhatAStepAllocates) {
+  auto backend = make_cpu_backend({.threads = 1, .isa = {}});
+  ASSERT_TRUE(backend.has_value());
+  std::mt19937 rng(2);
+  const auto model = test::tiny_model(test::tiny_config("qwen3", rng), **backend, 1);
+  const EngineOptions options{
+      .ctx_tokens = 100, .kv_dtype = DType::f32, .max_batch_tokens = 40, .max_seqs = 1};
+  const auto plan = plan_memory(*model, DType::f32, options);
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->limits.n_pages, 4);
+  EXPECT_EQ(plan->kv_bytes, 4 * KvPool::page_bytes(model->cache_spec(), DType::f32));
+  EXPECT_EQ(plan->state_bytes, 0U);
+  // The same step for real: 40 tokens that end at position 99.
+  auto pool = KvPool::create(**backend, model->cache_spec(), {.n_pages = 4, .dtype = DType::f32});
+  ASSERT_TRUE(pool.has_value());
+  Batch b;
+  for (int i = 0; i < 40; ++i) {
+    b.ids.push_back(i);
+    b.positions.push_back(60 + i);
+  }
+  b.logit_rows = {39};
+  b.plan.cu_q = {0, 40};
+  b.plan.kv_len = {100};
+  b.plan.tables.assign((*pool)->groups().size(), {{0, 1, 2, 3}, 4});
+  b.plan.pool = pool->get();
+  Arena arena(**backend);
+  Ctx cx{**backend, arena};
+  model->forward(cx, b);
+  EXPECT_EQ(plan->activation_bytes, arena.used_bytes());
+}
+
+TEST(MemoryPlan, CountsWeightsAndStates) {
+  auto backend = make_cpu_backend({.threads = 1, .isa = {}});
+  ASSERT_TRUE(backend.has_value());
+  test::ToyHybrid model(**backend, 1);
+  const auto plan = plan_memory(model, DType::f32, {.max_seqs = 3, .n_snapshots = 5});
+  ASSERT_TRUE(plan.has_value());
+  EXPECT_EQ(plan->weight_bytes, 4U * (61 * 32 + 32 + 3 * 32 * 32));
+  EXPECT_EQ(plan->state_bytes, 8U * 32 * 4);
+  EXPECT_EQ(plan->limits.n_pages, 3 * 512 / 32);
+}
+
+}  // namespace
+}  // namespace qw
