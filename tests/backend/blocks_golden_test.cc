@@ -35,8 +35,7 @@ TEST_P(PerIsaBlocks, DecodeExactlyAsTheReference) {
       if (std::isnan(want.values[i]))
         ASSERT_TRUE(std::isnan(got[i])) << name << " " << i;
       else
-        ASSERT_EQ(std::bit_cast<uint32_t>(got[i]), std::bit_cast<uint32_t>(want.values[i]))
-            << name << " " << i;
+        ASSERT_EQ(got[i], want.values[i]) << name << " " << i;
     }
   }
   EXPECT_EQ(file.unread(), std::vector<std::string>{});

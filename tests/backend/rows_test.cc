@@ -247,11 +247,12 @@ TEST_P(PerIsaRows, CrossEntropyAndBackward) {
 TEST_P(PerIsaRows, SumsHaveTheSameBitsOnAnyThreads) {
   for (const int64_t n : {1, 4095, 4097, 100000}) {
     const Values x = normals(1, n);
-    double sum = 0, squares = 0;
-    for (const double v : x) {
-      sum += v;
-      squares += v * v;
+    long double wide_sum = 0, wide_squares = 0;
+    for (const long double v : x) {
+      wide_sum += v;
+      wide_squares += v * v;
     }
+    const auto sum = static_cast<double>(wide_sum), squares = static_cast<double>(wide_squares);
     Values first;
     for (const int threads : {1, 2, 3}) {
       Bench b(GetParam(), threads);
