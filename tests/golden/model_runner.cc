@@ -1,0 +1,155 @@
+#include "golden/model_runner.h"
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "backend/cpu/cpu_backend.h"
+#include "io/checkpoint.h"
+
+namespace qw::golden {
+
+namespace fs = std::filesystem;
+
+Host<float> download(Backend& backend, const Tensor& t) {
+  Host<float> out{{t.shape().dims().begin(), t.shape().dims().end()},
+                  std::vector<float>(static_cast<size_t>(t.elements()))};
+  if (!t.contiguous() || t.dtype() != DType::f32) {
+    ADD_FAILURE() << "download of a tensor that is no contiguous f32";
+  } else {
+    backend.download(out.values.data(), t);
+  }
+  return out;
+}
+
+std::unique_ptr<Runner> Runner::open(const fs::path& path, std::string_view isa, bool trainable) {
+  auto backend = make_cpu_backend({.threads = 2, .isa = std::string(isa)});
+  auto checkpoint = open_checkpoint(path);
+  if (!backend || !checkpoint) {
+    ADD_FAILURE() << (backend ? checkpoint.error() : backend.error()).debug();
+    return nullptr;
+  }
+  auto loaded = load_model(checkpoint->config, *checkpoint->weights, **backend,
+                           {.strict = true, .trainable = trainable});
+  if (!loaded) {
+    ADD_FAILURE() << loaded.error().debug();
+    return nullptr;
+  }
+  return std::unique_ptr<Runner>(new Runner(*std::move(backend), std::move(loaded->model)));
+}
+
+Runner::Runner(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model)
+    : backend_(std::move(backend)), model_(std::move(model)), arena_(*backend_) {}
+
+Host<float> Runner::logits(const std::vector<int32_t>& ids, Taps* taps) {
+  const Trace trace = [&](std::string_view name, const Tensor& value) {
+    taps->emplace(name, download(*backend_, value));
+  };
+  Ctx cx{.backend = *backend_, .arena = arena_, .trace = taps == nullptr ? nullptr : &trace};
+  const Batch batch = dense_batch({ids});
+  Host<float> out = download(*backend_, model_->forward(cx, batch));
+  arena_.reset();
+  return out;
+}
+
+std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
+  const auto pages = static_cast<int>((n_tokens + kPageTokens - 1) / kPageTokens);
+  auto pool = KvPool::create(*backend_, model_->cache_spec(), {.n_pages = pages, .dtype = backend_->real()});
+  if (!pool) {
+    ADD_FAILURE() << pool.error().debug();
+    return nullptr;
+  }
+  return *std::move(pool);
+}
+
+// Every group lays the sequence on the pages from the last to the first, so that order alone cannot be right
+// by chance.
+Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
+  const auto n = static_cast<int32_t>(ids.size());
+  Batch batch;
+  batch.ids = ids;
+  batch.positions.resize(ids.size());
+  std::iota(batch.positions.begin(), batch.positions.end(), position);
+  batch.logit_rows.resize(all_rows ? ids.size() : 1);
+  std::iota(batch.logit_rows.begin(), batch.logit_rows.end(), all_rows ? 0 : n - 1);
+  batch.plan.cu_q = {0, n};
+  batch.plan.kv_len = {position + n};
+  batch.plan.pool = &pool;
+  AttnPlan::Table table{.pages = std::vector<int32_t>(static_cast<size_t>(pool.options().n_pages)),
+                        .max_blocks = pool.options().n_pages};
+  std::iota(table.pages.rbegin(), table.pages.rend(), 0);
+  batch.plan.tables.assign(pool.groups().size(), table);
+  Ctx cx{.backend = *backend_, .arena = arena_};
+  Host<float> out = download(*backend_, model_->forward(cx, batch));
+  arena_.reset();
+  return out;
+}
+
+Host<float> Runner::paged_logits(const std::vector<int32_t>& ids) {
+  const auto pool = pool_for(ids.size());
+  return pool ? step(*pool, ids, 0, true) : Host<float>{};
+}
+
+std::vector<int32_t> Runner::greedy(const std::vector<int32_t>& ids, size_t n) {
+  std::vector<int32_t> out, next = ids;
+  const auto pool = pool_for(ids.size() + n);
+  if (!pool) return out;
+  auto position = int32_t{0};
+  while (out.size() < n) {
+    const Host<float> logits = step(*pool, next, position, false);
+    position += static_cast<int32_t>(next.size());
+    const auto best = std::max_element(logits.values.begin(), logits.values.end());
+    out.push_back(static_cast<int32_t>(best - logits.values.begin()));
+    next = {out.back()};
+  }
+  return out;
+}
+
+namespace {
+
+// The expected logits of a prompt: all rows, or the last ones of the longest.
+void expect_logits(Expected& expected, const std::string& prompt, const Host<float>& got, double tolerance) {
+  const std::string whole = prompt + ".logits", last = prompt + ".logits_last16";
+  if (expected.has(whole)) {
+    EXPECT_TRUE(compare(whole, got, expected.f32(whole), tolerance));
+  }
+  if (expected.has(last)) {
+    EXPECT_TRUE(compare(last, last_rows(got, 16), expected.f32(last), tolerance));
+  }
+}
+
+}  // namespace
+
+void expect_prompts(Runner& runner, Expected& expected, double tolerance) {
+  for (const std::string prompt : {"case0", "case1", "case2", "case3"}) {
+    const std::vector<int32_t> ids = expected.ids(prompt + ".input_ids");
+    ASSERT_FALSE(ids.empty());
+    {
+      SCOPED_TRACE("dense path");
+      expect_logits(expected, prompt, runner.logits(ids), tolerance);
+    }
+    SCOPED_TRACE("paged path");
+    expect_logits(expected, prompt, runner.paged_logits(ids), tolerance);
+    const std::vector<int32_t> greedy = expected.ids(prompt + ".greedy");
+    EXPECT_EQ(runner.greedy(ids, greedy.size()), greedy) << prompt;
+  }
+}
+
+WithConfig::WithConfig(const fs::path& from, std::string_view config) {
+  std::string name = (fs::temp_directory_path() / "qw_golden_XXXXXX").string();
+  path_ = ::mkdtemp(name.data());
+  for (const fs::directory_entry& e : fs::directory_iterator(from)) {
+    const std::string file = e.path().filename().string();
+    if (file != "config.json" && file != "config.legacy.json")
+      fs::create_symlink(fs::absolute(e.path()), path_ / file);
+  }
+  fs::copy_file(from / config, path_ / "config.json");
+}
+
+WithConfig::~WithConfig() {
+  std::error_code ec;
+  fs::remove_all(path_, ec);
+}
+
+}  // namespace qw::golden
