@@ -53,6 +53,19 @@ uint64_t hash_bytes(std::string_view s) {
   return fold(h ^ a ^ kMul2, b ^ kMul1);
 }
 
+// memcmp for short strings, without the call.
+bool equal_bytes(const char* a, const char* b, size_t n) {
+  if (n >= 8) {
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+      if (load(a + i, 8) != load(b + i, 8)) return false;
+    }
+    return load(a + n - 8, 8) == load(b + n - 8, 8);
+  }
+  if (n >= 4) return load(a, 4) == load(b, 4) && load(a + n - 4, 4) == load(b + n - 4, 4);
+  return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2] && a[n - 1] == b[n - 1]);
+}
+
 uint64_t hash_pair(int32_t left, int32_t right) {
   return fold(uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right), kMul1);
 }
@@ -238,7 +251,10 @@ int32_t Bpe::find_vocab(std::string_view word, uint64_t hash) const {
   const size_t mask = vocab_.size() - 1;
   const auto tag = static_cast<uint32_t>(hash >> 32);
   for (size_t i = hash & mask; vocab_[i].id >= 0; i = (i + 1) & mask) {
-    if (vocab_[i].tag == tag && bytes(vocab_[i].id) == word) return vocab_[i].id;
+    if (vocab_[i].tag != tag) continue;
+    const std::string_view token = bytes(vocab_[i].id);
+    if (token.size() == word.size() && equal_bytes(token.data(), word.data(), word.size()))
+      return vocab_[i].id;
   }
   return -1;
 }
@@ -265,40 +281,44 @@ bool Bpe::has(int32_t id) const {
   return id >= 0 && id < end_id() && tokens_[static_cast<size_t>(id)].present;
 }
 
+// Frequent words are found in the cache, one line of memory; then a word may be a token, which takes several.
 void Bpe::encode_word(std::string_view word, Cache* cache, std::vector<int32_t>& out) const {
   const uint64_t hash = hash_bytes(word);
-  int32_t candidate = -1;
-  if (word.size() <= max_token_bytes_) {
-    candidate = find_vocab(word, hash);
-    if (candidate >= 0) {
-      const uint8_t whole = whole_[static_cast<size_t>(candidate)].load(std::memory_order_relaxed);
-      if (whole == kYes || ignore_merges_) {
-        out.push_back(candidate);
-        return;
-      }
-      if (whole == kNo) candidate = -1;
-    }
-  }
   Cache::Entry* entry = nullptr;
   if (cache != nullptr && word.size() <= Cache::kMaxWord) {
     entry = &cache->entries_[(hash >> 20) & (cache->entries_.size() - 1)];
-    if (entry->size == word.size() && std::memcmp(entry->word, word.data(), word.size()) == 0) {
-      out.insert(out.end(), entry->ids, entry->ids + entry->n_ids);
+    if (entry->size == word.size() && equal_bytes(entry->word, word.data(), word.size())) {
+      if (entry->n_ids == 1) {
+        out.push_back(entry->ids[0]);
+      } else {
+        out.insert(out.end(), entry->ids, entry->ids + entry->n_ids);
+      }
       return;
     }
   }
   const size_t before = out.size();
-  merge_word(word, out);
+  encode_new_word(word, hash, out);
   const size_t n = out.size() - before;
-  if (candidate >= 0) {
-    const uint8_t whole = n == 1 && out.back() == candidate ? kYes : kNo;
-    whole_[static_cast<size_t>(candidate)].store(whole, std::memory_order_relaxed);
-  }
   if (entry != nullptr && n <= Cache::kMaxIds) {
     entry->size = static_cast<uint8_t>(word.size());
     entry->n_ids = static_cast<uint8_t>(n);
     std::memcpy(entry->word, word.data(), word.size());
     std::copy(out.begin() + static_cast<std::ptrdiff_t>(before), out.end(), entry->ids);
+  }
+}
+
+void Bpe::encode_new_word(std::string_view word, uint64_t hash, std::vector<int32_t>& out) const {
+  const int32_t candidate = word.size() <= max_token_bytes_ ? find_vocab(word, hash) : -1;
+  std::atomic<uint8_t>* whole = candidate >= 0 ? &whole_[static_cast<size_t>(candidate)] : nullptr;
+  if (whole != nullptr && (ignore_merges_ || whole->load(std::memory_order_relaxed) == kYes)) {
+    out.push_back(candidate);
+    return;
+  }
+  const size_t before = out.size();
+  merge_word(word, out);
+  if (whole != nullptr) {
+    const bool same = out.size() == before + 1 && out.back() == candidate;
+    whole->store(same ? kYes : kNo, std::memory_order_relaxed);
   }
 }
 

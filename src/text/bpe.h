@@ -89,8 +89,8 @@ class Bpe {
     int32_t previous;
     int32_t next;
   };
-  // Whether merging the bytes of a token gives the token itself; found out when first asked.
-  enum Whole : uint8_t { kUnknown, kYes, kNo };
+  // Whether merging the bytes of a token gives the token itself; found out when first asked (0: not yet).
+  enum Whole : uint8_t { kYes = 1, kNo = 2 };
 
   Bpe() = default;
   Status add_tokens(const BpeSpec& spec);
@@ -103,6 +103,7 @@ class Bpe {
   void put_merge(MergeSlot merge);
   const MergeSlot* find_merge(int32_t left, int32_t right) const;
   int32_t find_vocab(std::string_view bytes, uint64_t hash) const;
+  void encode_new_word(std::string_view word, uint64_t hash, std::vector<int32_t>& out) const;
   void first_symbols(std::string_view word, std::vector<int32_t>& ids) const;
   void merge_word(std::string_view word, std::vector<int32_t>& out) const;
   void merge_short(std::string_view word, std::vector<int32_t>& out) const;
