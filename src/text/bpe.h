@@ -36,7 +36,7 @@ struct BpeSpec {
 };
 
 // Ids above this are refused: they would only make the tables large.
-inline constexpr int32_t kMaxTokenId = (1 << 24) - 1;
+inline constexpr int32_t kMaxTokenId = (1 << 21) - 1;
 
 class Bpe {
  public:

@@ -87,13 +87,11 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
     return fail("text.no_tokenizer", {{"folder", folder.string()}});
   }
   QW_TRY(TokenizerParts parts, has_json ? load_tokenizer_json(json) : load_vocab_and_merges(folder, config));
+  for (const auto& [name, content] : config.named)
+    config.added.push_back({.content = content, .special = true});
+  for (const std::string& content : config.extra_special)
+    config.added.push_back({.content = content, .special = true});
   add_missing(parts.added, config.added);
-  for (const auto& [name, content] : config.named) {
-    add_missing(parts.added, {{.content = content, .special = true}});
-  }
-  for (const std::string& content : config.extra_special) {
-    add_missing(parts.added, {{.content = content, .special = true}});
-  }
   QW_TRY(number_added_tokens(json.string(), *parts.bpe, parts.added));
   parts.named = std::move(config.named);
   parts.chat_templates = std::move(config.chat_templates);

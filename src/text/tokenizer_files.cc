@@ -1,6 +1,6 @@
 // vocab.json + merges.txt (older GPT-2 and Qwen2 folders), and the numbering of added tokens.
-#include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/json.h"
 #include "base/mmap.h"
@@ -75,9 +75,10 @@ Result<TokenizerParts> load_vocab_and_merges(const std::filesystem::path& folder
 }
 
 void add_missing(std::vector<AddedToken>& added, const std::vector<AddedToken>& more) {
+  std::unordered_set<std::string> known;
+  for (const AddedToken& token : added) known.insert(token.content);
   for (const AddedToken& token : more) {
-    const auto same = [&](const AddedToken& other) { return other.content == token.content; };
-    if (std::none_of(added.begin(), added.end(), same)) added.push_back(token);
+    if (known.insert(token.content).second) added.push_back(token);
   }
 }
 

@@ -386,11 +386,9 @@ Status read_document(const JsonParts& parts, ondemand::object document, ModelRea
 
 }  // namespace
 
-Result<TokenizerParts> load_tokenizer_json(const std::filesystem::path& file) {
-  QW_TRY(const auto mapped, MappedFile::open(file));
-  const JsonParts parts{file.string()};
-  const simdjson::padded_string content(reinterpret_cast<const char*>(mapped->bytes().data()),
-                                        mapped->bytes().size());
+Result<TokenizerParts> parse_tokenizer_json(std::string_view json, const std::string& file) {
+  const JsonParts parts{file};
+  const simdjson::padded_string content(json);
   ondemand::parser parser;
   ondemand::document document;
   ondemand::object object;
@@ -403,6 +401,12 @@ Result<TokenizerParts> load_tokenizer_json(const std::filesystem::path& file) {
   QW_TRY(read_document(parts, object, model, out));
   QW_TRY(out.bpe, model.build());
   return out;
+}
+
+Result<TokenizerParts> load_tokenizer_json(const std::filesystem::path& file) {
+  QW_TRY(const auto mapped, MappedFile::open(file));
+  const auto bytes = mapped->bytes();
+  return parse_tokenizer_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.string());
 }
 
 }  // namespace qw

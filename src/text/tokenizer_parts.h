@@ -24,8 +24,10 @@ struct TokenizerParts {
   bool adds_bos = false;
 };
 
-// tokenizer.json, vocab.json + merges.txt.
+// tokenizer.json; `file` only names the source in errors.
+Result<TokenizerParts> parse_tokenizer_json(std::string_view json, const std::string& file);
 Result<TokenizerParts> load_tokenizer_json(const std::filesystem::path& file);
+// vocab.json and merges.txt.
 Result<TokenizerParts> load_vocab_and_merges(const std::filesystem::path& folder,
                                              const struct TokenizerConfig& config);
 
