@@ -39,5 +39,30 @@ TEST(TokenizerGolden, OfTheFolder) {
   expect_cases(*tokenizer);
 }
 
+// What the apps do with the metadata, for the keys that the converter of llama.cpp writes.
+GgufTokenizerData data_of(const GgufTokenizer& t) {
+  GgufTokenizerData out;
+  out.model = t.model;
+  out.pre = t.pre;
+  out.tokens.assign(t.tokens.begin(), t.tokens.end());
+  out.token_types = t.types;
+  out.merges.assign(t.merges.begin(), t.merges.end());
+  if (t.eos) out.named_ids.emplace_back("eos_token", *t.eos);
+  if (t.padding) out.named_ids.emplace_back("pad_token", *t.padding);
+  out.add_bos = t.add_bos;
+  out.nfc = t.nfc;
+  return out;
+}
+
+TEST(TokenizerGolden, OfAGgufFile) {
+  const auto checkpoint = open_checkpoint(data_folder() / "gguf" / "qwen2_tied.F32.gguf");
+  ASSERT_TRUE(checkpoint) << checkpoint.error().debug();
+  ASSERT_TRUE(checkpoint->tokenizer);
+  const auto tokenizer = Tokenizer::from_gguf(data_of(*checkpoint->tokenizer));
+  ASSERT_TRUE(tokenizer) << tokenizer.error().debug();
+  EXPECT_EQ(tokenizer->eos_id(), tokenizer->id_of("<|im_end|>"));
+  expect_cases(*tokenizer);
+}
+
 }  // namespace
 }  // namespace qw::golden
