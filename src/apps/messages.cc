@@ -53,7 +53,11 @@ std::span<const MessageRow> catalogue() {
 std::string message(Lang lang, const Error& error) {
   const MessageRow* row = find(error.code());
   if (row == nullptr) return error.debug();
-  return fill(lang == Lang::zh ? row->zh : row->en, error);
+  const std::string_view pattern = lang == Lang::zh ? row->zh : row->en;
+  const std::string said = fill(pattern, error);
+  // A caller higher up may know the file where the sentence does not name it.
+  const std::string_view file = error.arg("file");
+  return file.empty() || pattern.find("{file}") != pattern.npos ? said : fmt::format("{}: {}", file, said);
 }
 
 std::string text(Lang lang, std::string_view code, std::initializer_list<ErrorArg> args) {

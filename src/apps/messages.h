@@ -20,7 +20,8 @@ struct MessageRow {
 };
 std::span<const MessageRow> catalogue();
 
-// The sentence of an error. A code without a row (a test finds those) gives the error's debug form.
+// The sentence of an error, behind the name of its file where the row has no place for it. A code without a
+// row (a test finds those) gives the error's debug form.
 std::string message(Lang lang, const Error& error);
 // A text of the user interface, by its code.
 std::string text(Lang lang, std::string_view code, std::initializer_list<ErrorArg> args = {});

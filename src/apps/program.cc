@@ -20,6 +20,10 @@ int processors() {
 
 }  // namespace
 
+std::string_view Program::version() {
+  return QW_VERSION;
+}
+
 int Program::threads() const {
   return threads_ ? static_cast<int>(*threads_) : processors();
 }

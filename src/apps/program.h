@@ -27,6 +27,7 @@ class Program {
   // --threads, else the processors this process may use.
   int threads() const;
   bool json() const { return json_; }
+  static std::string_view version();  // "0.1.0"
 
   // Adds the options that every command has (--threads --quiet --lang --json --help) and parses. False: the
   // help page was printed and the command is done.

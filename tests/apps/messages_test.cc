@@ -100,6 +100,9 @@ TEST(Messages, ArgumentsAreFilledOnce) {
   EXPECT_EQ(message(Lang::en, Error("file.open", {{"file", "x"}})),
             "Cannot open x: {reason}. Check the path and the permissions.");
   EXPECT_NE(message(Lang::zh, error), message(Lang::en, error));
+  Error config("config.unknown_key", {{"key", "k"}});
+  config.with("file", "folder");
+  EXPECT_TRUE(message(Lang::en, config).starts_with("folder: The model's config"));
 }
 
 TEST(Messages, LanguageIsFlagThenVariableThenLocale) {

@@ -4,6 +4,9 @@ namespace qw::apps {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"tokenize", tokenize_command},
+    {"logits", logits_command},
+    {"perplexity", perplexity_command},
     {"info", info_command},
 };
 

@@ -5,6 +5,12 @@
 
 namespace qw::apps {
 
+Result<int> run_command(Program& program, Args args);
+Result<int> tokenize_command(Program& program, Args args);
+Result<int> render_command(Program& program, Args args);
+Result<int> logits_command(Program& program, Args args);
+Result<int> perplexity_command(Program& program, Args args);
+Result<int> bench_command(Program& program, Args args);
 Result<int> info_command(Program& program, Args args);
 
 }  // namespace qw::apps

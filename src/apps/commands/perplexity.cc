@@ -1,0 +1,115 @@
+// qw perplexity: how well the model predicts a text, as llama-perplexity measures it: windows of N tokens
+// without overlap, of each the predictions of its second half (N/2 − 1, as the last token predicts nothing
+// inside). Test: tests/e2e/perplexity_test.cc
+#include <cmath>
+
+#include "apps/commands/commands.h"
+#include "apps/forward_runner.h"
+#include "apps/ids_input.h"
+#include "apps/model_files.h"
+#include "apps/progress.h"
+#include "base/mmap.h"
+
+namespace qw::apps {
+namespace {
+
+constexpr int kDefaultWindow = 512;
+constexpr int kChunkRows = 256;  // of one step; bounds the memory for logits [256, V]
+
+struct Score {
+  int64_t n = 0;
+  double nll = 0;  // sum, nats
+};
+
+Result<std::string> read_text(const std::string& file) {
+  return file == "-" ? read_stdin() : read_file(file);
+}
+
+// The window's sum of −log p of tokens n/2+1 … n−1, each given all before it.
+Score score_window(ForwardRunner& runner, Backend& backend, std::span<const int32_t> ids) {
+  const int n = static_cast<int>(ids.size()), first = n / 2;  // row `first` predicts token first + 1
+  Arena arena(backend);
+  Score score;
+  runner.reset();
+  for (int begin = 0; begin < n - 1;) {
+    // A step ends where scoring begins, so that every step has logits of all of its rows or of one.
+    const int end = std::min(begin + kChunkRows, begin < first ? first : n - 1);
+    const auto chunk = ids.subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin));
+    const bool scored = begin >= first;
+    const Tensor logits = runner.step(chunk, scored ? ForwardRunner::Rows::all : ForwardRunner::Rows::none);
+    if (scored) {
+      arena.reset();
+      const Tensor targets = arena.upload(ids.subspan(static_cast<size_t>(begin) + 1, chunk.size()));
+      const Tensor loss = arena.alloc({end - begin}, backend.real());
+      backend.cross_entropy(loss, logits, targets);
+      std::vector<float> host(chunk.size());
+      backend.download(host.data(), loss);
+      for (const float l : host) score.nll += l;
+      score.n += end - begin;
+    }
+    begin = end;
+  }
+  return score;
+}
+
+Status report(Program& program, int64_t n_tokens, int64_t window, const Score& score) {
+  const double nll = score.nll / static_cast<double>(score.n);
+  if (program.json()) {
+    const Json out{
+        {"tokens", n_tokens},           {"scored", score.n}, {"nll", nll}, {"perplexity", std::exp(nll)},
+        {"windows", n_tokens / window}, {"context", window}};
+    return program.console().write(to_json_line(out) + "\n");
+  }
+  return program.console().write(
+      program.console().text("ui.perplexity", {{"perplexity", fmt::format("{:.4f}", std::exp(nll))},
+                                               {"nll", fmt::format("{:.5f}", nll)},
+                                               {"scored", score.n},
+                                               {"tokens", n_tokens},
+                                               {"windows", n_tokens / window},
+                                               {"context", window}}) +
+      "\n");
+}
+
+}  // namespace
+
+Result<int> perplexity_command(Program& program, Args args) {
+  std::string model_name, file;
+  ModelFlags flags;
+  std::optional<int64_t> context;
+  CommandLine line("perplexity");
+  line.argument("MODEL", &model_name, true);
+  line.argument("FILE", &file, true);
+  line.integer("--context", &context, {.min = 4, .max = std::numeric_limits<int32_t>::max() - 1},
+               "help.perplexity.context");
+  flags.add_compute_options(line);
+  QW_TRY(const bool go_on, program.parse(line, args));
+  if (!go_on) return kExitOk;
+  const int n = static_cast<int>(context.value_or(kDefaultWindow));
+  if (n % 2 != 0) return fail("cli.odd_context", {{"value", n}});
+  QW_TRY(const DType kv, flags.kv_dtype(DType::f32));
+  QW_TRY(const std::string bytes, read_text(file));
+  QW_TRY(OpenModel open, open_model(program, model_name, flags));
+  const int limit = open.model->info().max_positions;
+  if (n > limit) return fail("engine.context_too_long", {{"tokens", n}, {"limit", limit}});
+  std::vector<int32_t> ids = open.tokenizer->encode(bytes, {.parse_special = false});
+  QW_TRY(check_ids(ids, open.model->info().vocab));
+  const int64_t windows = static_cast<int64_t>(ids.size()) / n;
+  if (windows == 0)
+    return fail("perplexity.too_short", {{"file", file}, {"tokens", ids.size()}, {"context", n}});
+  QW_TRY(const auto runner,
+         ForwardRunner::create(*open.model, *open.backend, {.streams = 1, .max_tokens = n, .kv = kv}));
+  Progress progress(program.console(), program.console().text("ui.perplexity_progress"));
+  Score total;
+  for (int64_t w = 0; w < windows; ++w) {
+    progress.set(w, windows);
+    const std::span window(ids.data() + w * n, static_cast<size_t>(n));
+    if (open.tokenizer->adds_bos()) window[0] = *open.tokenizer->bos_id();
+    const Score score = score_window(*runner, *open.backend, window);
+    total.n += score.n;
+    total.nll += score.nll;
+  }
+  QW_TRY(report(program, static_cast<int64_t>(ids.size()), n, total));
+  return kExitOk;
+}
+
+}  // namespace qw::apps

@@ -1,0 +1,62 @@
+#include "apps/model_files.h"
+
+#include <chrono>
+
+#include "apps/paths.h"
+#include "apps/progress.h"
+#include "backend/cpu/cpu_backend.h"
+
+namespace qw::apps {
+namespace {
+
+Result<std::optional<Tokenizer>> find_tokenizer(Console& console, const Checkpoint& checkpoint,
+                                                const OpenOptions& options) {
+  Result<Tokenizer> tokenizer = checkpoint_tokenizer(checkpoint);
+  if (tokenizer) return *std::move(tokenizer);
+  const std::string& code = tokenizer.error().code();
+  const bool absent = code == "text.no_tokenizer" || code == "checkpoint.no_tokenizer";
+  if (!absent || !options.tokenizer_may_be_absent) return tl::unexpected<Error>(std::move(tokenizer).error());
+  console.warn(tokenizer.error());
+  return std::nullopt;
+}
+
+}  // namespace
+
+void ModelFlags::add_compute_options(CommandLine& line) {
+  line.flag("--exact", &exact, "help.exact");
+  line.choice("--kv", {"f32", "f16"}, &kv, "help.kv");
+  line.flag("--strict", &strict, "help.strict");
+}
+
+void ModelFlags::add_context_option(CommandLine& line) {
+  line.integer("--ctx", &ctx, {.min = 1, .max = std::numeric_limits<int32_t>::max()}, "help.ctx");
+}
+
+Result<DType> ModelFlags::kv_dtype(DType usual) const {
+  if (exact && kv == "f16") return fail("cli.exact_conflict");
+  if (exact) return DType::f32;
+  if (!kv) return usual;
+  return *kv == "f32" ? DType::f32 : DType::f16;
+}
+
+Result<OpenModel> open_model(Program& program, std::string_view model, const ModelFlags& flags,
+                             const OpenOptions& options) {
+  const auto start = std::chrono::steady_clock::now();
+  QW_TRY(const auto path, resolve_model(model));
+  const Progress progress(program.console(), program.console().text("ui.loading", {{"file", path.string()}}));
+  OpenModel out;
+  QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
+  QW_TRY(out.checkpoint, open_checkpoint(path));
+  if (options.tokenizer) {
+    QW_TRY(out.tokenizer, find_tokenizer(program.console(), out.checkpoint, options));
+  }
+  QW_TRY(LoadedModel loaded, load_model(out.checkpoint.config, *out.checkpoint.weights, *out.backend,
+                                        {.strict = flags.strict, .trainable = false}));
+  for (Error& warning : loaded.warnings)
+    program.console().warn(warning.with("file", out.checkpoint.path.string()));
+  out.model = std::move(loaded.model);
+  out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+}  // namespace qw::apps

@@ -1,0 +1,48 @@
+// From the word MODEL to parts that work: the checkpoint (io), its tokenizer (text), the model with its
+// weights on the CPU (models, backend). Also the options about these that several commands share. Test:
+// tests/e2e
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "apps/program.h"
+#include "apps/tokenizer_files.h"
+#include "core/backend.h"
+#include "core/dtype.h"
+#include "models/model.h"
+
+namespace qw::apps {
+
+// --exact, --kv, --ctx, --strict.
+struct ModelFlags {
+  bool exact = false;  // f32 activations and KV, weights as stored
+  bool strict = false;
+  std::optional<std::string> kv;
+  std::optional<int64_t> ctx;
+
+  void add_compute_options(CommandLine& line);  // --exact --kv --strict
+  void add_context_option(CommandLine& line);   // --ctx
+  // Errors: cli.exact_conflict (--exact and --kv f16).
+  Result<DType> kv_dtype(DType usual) const;
+};
+
+// A checkpoint with everything that a command computes with.
+struct OpenModel {
+  std::unique_ptr<Backend> backend;  // outlives the model
+  Checkpoint checkpoint;             // its weights are taken
+  std::shared_ptr<Model> model;
+  std::optional<Tokenizer> tokenizer;
+  double load_s = 0;
+};
+
+struct OpenOptions {
+  bool tokenizer = true;                 // else none is read
+  bool tokenizer_may_be_absent = false;  // then a warning says so
+};
+// Unknown config keys are warnings on stderr, errors with --strict.
+Result<OpenModel> open_model(Program& program, std::string_view model, const ModelFlags& flags,
+                             const OpenOptions& options = {});
+
+}  // namespace qw::apps

@@ -1,0 +1,17 @@
+// The tokenizer that MODEL carries: no weights are needed, and for a folder no config.json.
+// Test: tests/e2e/tokenize_test.cc
+#pragma once
+
+#include <string_view>
+
+#include "io/checkpoint.h"
+#include "text/tokenizer.h"
+
+namespace qw::apps {
+
+Result<Tokenizer> open_tokenizer(std::string_view model);
+
+// The tokenizer of an opened checkpoint. Errors: checkpoint.no_tokenizer (args file), text.*.
+Result<Tokenizer> checkpoint_tokenizer(const Checkpoint& checkpoint);
+
+}  // namespace qw::apps

@@ -1,0 +1,56 @@
+// Runs the real qw binary: stdin given, stdout, stderr and exit status caught. The child sees an environment
+// of its own (no QW_*, no locale), an empty home, and no terminal.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+
+namespace qw::e2e {
+
+struct Ran {
+  std::string out, err;
+  int status = -1;  // the exit status; 128 + n where signal n ended it
+
+  // stdout as JSON; a test failure and null where it is none.
+  Json json() const;
+  // stdout as one JSON value a line.
+  std::vector<Json> jsonl() const;
+};
+
+struct Input {
+  std::string in = {};
+  std::map<std::string, std::string> env = {};
+  std::string out_path = {};          // stdout goes to this file instead ("/dev/full")
+  bool close_stdout = false;          // stdout is a pipe whose reader is gone
+  bool terminal_stdin = false;        // stdin is a terminal (nothing is typed)
+  double interrupt_after_output = 0;  // seconds after the first byte of stdout: SIGINT
+};
+
+Ran qw(const std::vector<std::string>& args, const Input& input = {});
+
+// Where data of the workshop lies: $QW_SHARED or <source>/../shared. Empty path where `name` is absent.
+std::filesystem::path shared(const std::string& name);
+// The small real model of ../shared/models, or an empty path.
+std::filesystem::path smollm2();
+// A folder that lives as long as the object.
+class TempFolder {
+ public:
+  TempFolder();
+  ~TempFolder();
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  const std::filesystem::path& path() const { return path_; }
+  // Writes a file and answers its path.
+  std::string file(const std::string& name, const std::string& content) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace qw::e2e
