@@ -81,12 +81,17 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
   QW_TRY(TokenizerConfig config, load_tokenizer_config(folder));
   std::error_code ignored;
   const std::filesystem::path json = folder / "tokenizer.json";
-  const bool has_json = std::filesystem::exists(json, ignored);
-  if (!has_json && !(std::filesystem::exists(folder / "vocab.json", ignored) &&
-                     std::filesystem::exists(folder / "merges.txt", ignored))) {
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
+  if (!has("tokenizer.json") && !(has("vocab.json") && has("merges.txt"))) {
+    for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+      if (!has(name)) continue;
+      return fail("text.unsupported",
+                  {{"file", folder.string()}, {"key", name}, {"value", "(SentencePiece)"}});
+    }
     return fail("text.no_tokenizer", {{"folder", folder.string()}});
   }
-  QW_TRY(TokenizerParts parts, has_json ? load_tokenizer_json(json) : load_vocab_and_merges(folder, config));
+  QW_TRY(TokenizerParts parts,
+         has("tokenizer.json") ? load_tokenizer_json(json) : load_vocab_and_merges(folder, config));
   for (const auto& [name, content] : config.named)
     config.added.push_back({.content = content, .special = true});
   for (const std::string& content : config.extra_special)

@@ -182,7 +182,6 @@ class ModelReader {
 
   Status read(ondemand::object model);
   Result<text::Bpe> build() const {
-    if (type_ != "BPE") return parts_.unsupported("model.type", type_.empty() ? "(none)" : type_);
     if (!has_vocab_) return parts_.wrong("model.vocab", "object");
     if (!has_merges_) return parts_.wrong("model.merges", "array");
     return text::Bpe::build(spec_);
@@ -198,7 +197,7 @@ class ModelReader {
 
   const JsonParts& parts_;
   text::BpeSpec spec_;
-  std::string type_;
+  std::string type_;  // "" in files older than the key, such as GPT-2's: BPE where there are merges
   bool has_vocab_ = false;
   bool has_merges_ = false;
 };
