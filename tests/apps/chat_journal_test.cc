@@ -1,0 +1,217 @@
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "apps/chat/history.h"
+#include "apps/chat/journal.h"
+#include "base/mmap.h"
+
+namespace qw::chat {
+namespace {
+
+class ChatJournal : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "qw_chat_XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // Applies and writes, as the chat does.
+  static void both(Journal& journal, Conversation& conversation, const Json& record) {
+    ASSERT_TRUE(conversation.apply(record).has_value()) << record.dump();
+    ASSERT_TRUE(journal.append(record).has_value());
+  }
+  static void turn(Journal& journal, Conversation& conversation, const std::string& user,
+                   const std::string& answer) {
+    both(journal, conversation, {{"t", "user"}, {"content", user}});
+    both(journal, conversation, {{"t", "answer"}, {"keep", 0}, {"ids", {1, 2}}});
+    both(journal, conversation, {{"t", "delta"}, {"ids", {3}}, {"text", answer}, {"reasoning", ""}});
+    both(journal, conversation, {{"t", "end"}, {"reason", "stop"}});
+  }
+  std::string bytes(const std::filesystem::path& file) { return read_file(file).value(); }
+  void write(const std::filesystem::path& file, const std::string& content) {
+    std::ofstream(file, std::ios::binary) << content;
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ChatJournal, ReplayGivesTheConversation) {
+  Conversation live;
+  std::filesystem::path file;
+  {
+    auto journal = Journal::create(folder_ / "chats", "m.gguf").value();
+    file = journal.file();
+    both(journal, live, {{"t", "system"}, {"content", "Be brief.\nÄ你"}});
+    turn(journal, live, "one", "1");
+    turn(journal, live, "two", "2");
+    turn(journal, live, "three", "3");
+    both(journal, live, {{"t", "take_back"}, {"messages", 1}});
+    both(journal, live, {{"t", "compact"}, {"messages", 2}, {"request", "Sum."}, {"summary", "one is 1"}});
+    both(journal, live, {{"t", "drop"}, {"messages", 2}});
+  }
+  Conversation replayed;
+  const auto journal = Journal::open(file, replayed);
+  ASSERT_TRUE(journal.has_value());
+  EXPECT_EQ(journal->model(), "m.gguf");
+  EXPECT_EQ(replayed.system(), live.system());
+  EXPECT_EQ(replayed.messages(), live.messages());
+  EXPECT_EQ(replayed.messages(),
+            (std::vector<Message>{{"user", "two"}, {"assistant", "2"}, {"user", "three"}}));
+  EXPECT_EQ(replayed.known_ids(), (std::vector<int32_t>{1, 2, 3}));
+}
+
+TEST_F(ChatJournal, EveryCutOfTheFileLoadsAndGoesOn) {
+  Conversation live;
+  std::filesystem::path file;
+  {
+    auto journal = Journal::create(folder_, "m").value();
+    file = journal.file();
+    turn(journal, live, "q1", "a1");
+    both(journal, live, {{"t", "user"}, {"content", "q2"}});
+    both(journal, live, {{"t", "answer"}, {"keep", 3}, {"ids", {7}}});
+    both(journal, live, {{"t", "delta"}, {"ids", {8}}, {"text", "part"}, {"reasoning", "why"}});
+  }
+  const std::string whole = bytes(file);
+  const size_t header = whole.find('\n') + 1;
+  for (size_t n = header; n <= whole.size(); ++n) {
+    write(file, whole.substr(0, n));
+    Conversation conversation;
+    {
+      auto journal = Journal::open(file, conversation);
+      ASSERT_TRUE(journal.has_value()) << n << " " << journal.error().debug();
+      EXPECT_FALSE(conversation.answering());
+      both(*journal, conversation, {{"t", "user"}, {"content", "after"}});
+    }
+    Conversation again;
+    ASSERT_TRUE(Journal::open(file, again).has_value()) << n;
+    EXPECT_EQ(again.messages(), conversation.messages()) << n;
+    EXPECT_EQ(again.messages().back().content, "after");
+  }
+  Conversation last;
+  write(file, whole);
+  ASSERT_TRUE(Journal::open(file, last).has_value());
+  EXPECT_EQ(last.messages().back(), (Message{"assistant", "part", "why"}));
+  EXPECT_EQ(last.end_reason(), "interrupted");
+  EXPECT_EQ(last.known_ids(), (std::vector<int32_t>{1, 2, 3, 7, 8}));
+}
+
+TEST_F(ChatJournal, LastIsTheNewestThatNobodyUses) {
+  Conversation found;
+  EXPECT_FALSE(Journal::open_last(folder_ / "none", found).value().has_value());
+  Conversation a, b, empty;
+  auto first = std::make_optional(Journal::create(folder_, "m").value());
+  turn(*first, a, "first", "1");
+  auto second = std::make_optional(Journal::create(folder_, "m").value());
+  turn(*second, b, "second", "2");
+  const auto newest = Journal::create(folder_, "m").value();  // without a message
+  const auto now = std::filesystem::file_time_type::clock::now();
+  std::filesystem::last_write_time(first->file(), now - std::chrono::seconds(9));
+  std::filesystem::last_write_time(second->file(), now - std::chrono::seconds(5));
+  first.reset();
+  // flock belongs to the open file: the second journal is in use although it is this process that uses it.
+  auto last = Journal::open_last(folder_, found).value();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(found.messages()[0].content, "first");
+  Conversation other;
+  EXPECT_EQ(Journal::open(second->file(), other).error().code(), "chat.in_use");
+  second.reset();
+  EXPECT_TRUE(Journal::open_last(folder_, found).value().has_value());
+  EXPECT_EQ(found.messages()[0].content, "second");
+}
+
+TEST_F(ChatJournal, BadFilesAreErrors) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"{\"a\":1}\n", "chat.bad_journal"},
+      {"[1]\n", "chat.bad_journal"},
+      {"{\"t\":\"chat\",\"version\":2,\"model\":\"m\"}\n", "chat.bad_journal"},
+      {"{\"t\":\"chat\",\"version\":1,\"model\":\"m\"}\n{\"t\":\"what\"}\n", "chat.bad_journal"},
+      {"{\"t\":\"chat\",\"version\":1,\"model\":\"m\"}\n{\"t\":\"drop\",\"messages\":1}\n",
+       "chat.bad_journal"},
+      {"{\"t\":\"chat\",\"version\":1,\"model\":\"m\"}\n{\"t\":\"answer\",\"keep\":5,\"ids\":[]}\n",
+       "chat.bad_journal"},
+      {"{\"t\":\"chat\",\"version\":1,\"model\":\"m\"}\n{\"t\":\"user\",\"content\":7}\n",
+       "chat.bad_journal"},
+  };
+  for (const auto& [content, code] : cases) {
+    write(folder_ / "x.jsonl", content);
+    Conversation conversation;
+    const auto journal = Journal::open(folder_ / "x.jsonl", conversation);
+    ASSERT_FALSE(journal.has_value()) << content;
+    EXPECT_EQ(journal.error().code(), code) << content;
+  }
+  Conversation conversation;
+  EXPECT_EQ(Journal::open(folder_ / "absent.jsonl", conversation).error().code(), "file.open");
+}
+
+TEST_F(ChatJournal, RecordsOutliveKill) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    Conversation c;
+    auto journal = Journal::create(folder_, "m").value();
+    (void)journal.append({{"t", "user"}, {"content", "q"}});
+    (void)journal.append({{"t", "answer"}, {"keep", 0}, {"ids", {1}}});
+    (void)journal.append({{"t", "delta"}, {"ids", {2}}, {"text", "half"}, {"reasoning", ""}});
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  Conversation found;
+  ASSERT_TRUE(Journal::open_last(folder_, found).value().has_value());
+  EXPECT_EQ(found.messages(), (std::vector<Message>{{"user", "q"}, {"assistant", "half"}}));
+}
+
+TEST_F(ChatJournal, LoadRecordChecksTheMessages) {
+  const auto json = [](std::string_view text) { return parse_json(text, "").value(); };
+  Conversation c;
+  const auto record = load_record(
+      json(
+          R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"q"},{"role":"assistant","content":"a"}]})"),
+      "f");
+  ASSERT_TRUE(record.has_value());
+  ASSERT_TRUE(c.apply(*record).has_value());
+  EXPECT_EQ(c.system(), "S");
+  EXPECT_EQ(load_record(Json{{"messages", c.to_messages()}}, "f").value(), *record);
+  for (const std::string_view bad :
+       {R"([])", R"({"messages":{}})", R"({"messages":[{"role":"assistant","content":"a"}]})",
+        R"({"messages":[{"role":"user","content":"a"},{"role":"user","content":"a"}]})",
+        R"({"messages":[{"role":"user","content":["a"]}]})",
+        R"({"messages":[{"role":"user","content":"a"},{"role":"system","content":"a"}]})"})
+    EXPECT_EQ(load_record(json(bad), "f").error().code(), "chat.bad_file") << bad;
+}
+
+TEST_F(ChatJournal, HistoryIsSharedAndWithoutRepeats) {
+  const auto file = folder_ / "sub" / "history.jsonl";
+  auto a = History::open(file).value();
+  auto b = History::open(file).value();
+  ASSERT_TRUE(a.add("one\ntwo").has_value());
+  ASSERT_TRUE(b.add("你好").has_value());
+  ASSERT_TRUE(a.add("three").has_value());
+  ASSERT_TRUE(a.add("one\ntwo").has_value());
+  EXPECT_EQ(a.entries(), (std::deque<std::string>{"three", "one\ntwo"}));
+  EXPECT_EQ(History::open(file)->entries(), (std::deque<std::string>{"你好", "three", "one\ntwo"}));
+  write(file, bytes(file) + "\"torn");
+  ASSERT_TRUE(b.add("after").has_value());
+  EXPECT_EQ(History::open(file)->entries().back(), "after");
+  EXPECT_EQ(History::open(file)->entries().size(), 4U);
+}
+
+TEST_F(ChatJournal, HistoryFileIsWrittenAnewWhenLong) {
+  const auto file = folder_ / "history.jsonl";
+  std::string content;
+  for (size_t i = 0; i < 5 * kMaxHistory; ++i) content += fmt::format("\"entry {}\"\n", i);
+  write(file, content);
+  EXPECT_EQ(History::open(file)->entries().size(), kMaxHistory);
+  const std::string after = bytes(file);
+  EXPECT_EQ(static_cast<size_t>(std::count(after.begin(), after.end(), '\n')), kMaxHistory);
+  EXPECT_EQ(History::open(file)->entries().back(), fmt::format("entry {}", 5 * kMaxHistory - 1));
+}
+
+}  // namespace
+}  // namespace qw::chat
