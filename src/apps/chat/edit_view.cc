@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "apps/chat/graphemes.h"
 #include "apps/chat/layout.h"
@@ -36,7 +37,10 @@ std::string EditView::draw(std::string_view text, size_t cursor, std::string_vie
   if (place.row < top_) top_ = place.row;
   if (place.row >= top_ + height) top_ = place.row - height + 1;
 
-  std::string out = "\x1b[?25l" + move_to_top();
+  std::string out = "\x1b[?25l";
+  out += move_to_top();
+  // Rows that the terminal wrapped are marked as one line there until they are erased.
+  if (std::exchange(erase_first_, false)) out += "\x1b[J";
   drawn_cells_.clear();
   const size_t end = std::min(n_rows, top_ + height);
   for (size_t row = top_; row < end; ++row) {
@@ -78,6 +82,7 @@ void EditView::set_size(ScreenSize size) {
   size_t row = 0;
   for (size_t i = 0; i < std::min(cursor_row_, drawn_cells_.size()); ++i) row += 1 + wrapped(drawn_cells_[i]);
   cursor_row_ = row + static_cast<size_t>(cursor_column_ / size_.columns);
+  erase_first_ = true;
 }
 
 std::string EditView::move_to_top() {

@@ -38,6 +38,7 @@ class EditView {
   size_t top_ = 0;         // first row of the layout that is shown
   size_t cursor_row_ = 0;  // counted from the first row drawn
   int cursor_column_ = 0;
+  bool erase_first_ = false;
   std::vector<int> drawn_cells_;  // of each row drawn, its prompt included
 };
 
