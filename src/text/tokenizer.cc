@@ -101,8 +101,12 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
   parts.named = std::move(config.named);
   parts.chat_templates = std::move(config.chat_templates);
   Tokenizer tokenizer = TokenizerBuilder::build(std::move(parts));
-  if (tokenizer.impl_->parts.adds_bos && !tokenizer.bos_id())
-    return fail("text.no_bos", {{"file", json.string()}});
+  const TokenizerParts& loaded = tokenizer.impl_->parts;
+  if (loaded.adds_bos && !tokenizer.bos_id()) return fail("text.no_bos", {{"file", json.string()}});
+  if (loaded.bos_id && !tokenizer.has_token(*loaded.bos_id)) {
+    return fail("text.bad_id",
+                {{"file", json.string()}, {"token", "post_processor"}, {"id", *loaded.bos_id}});
+  }
   return tokenizer;
 }
 

@@ -102,6 +102,24 @@ TEST_F(TokenizerFolder, RefusesDamage) {
   }
 }
 
+TEST_F(TokenizerFolder, ThePostProcessorSaysWhetherBosIsAdded) {
+  Json json = base();
+  const auto with_id = [&](int id) {
+    json["post_processor"] = {{"type", "TemplateProcessing"},
+                              {"single", Json::array({{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}})},
+                              {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", Json::array({id})}}}}}};
+    return load(json);
+  };
+  const auto t = with_id(3);
+  ASSERT_TRUE(t) << t.error().debug();
+  EXPECT_TRUE(t->adds_bos());
+  EXPECT_EQ(t->encode("a", {.add_bos = true}), (Ids{3, 0}));
+  EXPECT_EQ(t->encode("a"), (Ids{0}));
+  const auto none = with_id(9);
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code(), "text.bad_id");
+}
+
 TEST_F(TokenizerFolder, SaysWhatIsMissing) {
   auto t = Tokenizer::from_folder(folder_);
   ASSERT_FALSE(t);
