@@ -14,17 +14,30 @@ Tensor Arena::alloc(const Shape& shape, DType dtype) {
   const size_t bytes =
       (static_cast<size_t>(shape.elements()) * static_cast<size_t>(traits(dtype).bytes) + kAlign - 1) /
       kAlign * kAlign;
-  if (blocks_.empty() || offset_ + bytes > blocks_.back()->bytes()) {
-    const size_t grow = blocks_.empty() ? kFirstBlock : 2 * blocks_.back()->bytes();
-    auto block = backend_.alloc(std::max({bytes, grow, kAlign}));
-    QW_CHECK(block.has_value(), "out of memory for {} bytes of activations", bytes);
-    blocks_.push_back(*std::move(block));
+  while (blocks_.empty() || offset_ + bytes > blocks_[block_]->bytes()) {
+    if (block_ + 1 >= blocks_.size()) {
+      const size_t grow = blocks_.empty() ? kFirstBlock : 2 * blocks_.back()->bytes();
+      auto block = backend_.alloc(std::max({bytes, grow, kAlign}));
+      QW_CHECK(block.has_value(), "out of memory for {} bytes of activations", bytes);
+      blocks_.push_back(*std::move(block));
+      block_ = blocks_.size() - 1;
+    } else {
+      ++block_;
+    }
     offset_ = 0;
   }
-  Tensor t(static_cast<std::byte*>(blocks_.back()->device_ptr()) + offset_, shape, dtype);
+  Tensor t(static_cast<std::byte*>(blocks_[block_]->device_ptr()) + offset_, shape, dtype);
   offset_ += bytes;
   used_ += bytes;
+  peak_ = std::max(peak_, used_);
   return t;
+}
+
+void Arena::rewind(const Mark& mark) {
+  QW_CHECK(mark.used <= used_, "a mark of {} bytes in an arena that uses {}", mark.used, used_);
+  block_ = mark.block;
+  offset_ = mark.offset;
+  used_ = mark.used;
 }
 
 Tensor Arena::upload(std::span<const int32_t> values) {
@@ -52,8 +65,10 @@ void Arena::reset() {
     QW_CHECK(block.has_value(), "out of memory for {} bytes of activations", total);
     blocks_.push_back(*std::move(block));
   }
+  block_ = 0;
   offset_ = 0;
   used_ = 0;
+  peak_ = 0;
 }
 
 size_t Arena::reserved_bytes() const {

@@ -21,14 +21,26 @@ class Arena {
   Tensor upload(std::span<const int32_t> values);
   Tensor upload_real(std::span<const float> values);  // as real()
   void reset();
-  size_t used_bytes() const { return used_; }
+
+  // A place to go back to: rewind() frees what was allocated since mark(), and those tensors must not be used
+  // any more. Marks nest; reset() ends them.
+  struct Mark {
+    size_t block = 0, offset = 0, used = 0;
+  };
+  Mark mark() const { return {block_, offset_, used_}; }
+  void rewind(const Mark& mark);
+
+  size_t used_bytes() const { return used_; }  // since the last reset, less what was given back
+  size_t peak_bytes() const { return peak_; }  // the most that was used at once since the last reset
   size_t reserved_bytes() const;
 
  private:
   Backend& backend_;
   std::vector<StoragePtr> blocks_;
-  size_t offset_ = 0;  // into the last block
-  size_t used_ = 0;    // since the last reset
+  size_t block_ = 0;   // the one that is being filled; later ones are empty
+  size_t offset_ = 0;  // into it
+  size_t used_ = 0;
+  size_t peak_ = 0;
 };
 
 }  // namespace qw

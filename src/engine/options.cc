@@ -51,7 +51,7 @@ size_t count_activations(const Model& model, DType real, const EngineLimits& lim
   Arena arena(backend);
   Ctx cx{backend, arena};
   model.forward(cx, largest_batch(limits, **pool));
-  return arena.used_bytes();
+  return arena.peak_bytes();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "nn/modules.h"
 #include "nn/rope_config.h"
+#include "nn/scratch.h"
 #include "ops/add.h"
 #include "ops/attention.h"
 #include "ops/gather_rows.h"
@@ -193,7 +194,9 @@ class Decoder : public Model {
     const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
     for (size_t il = 0; il < layers_.size(); ++il) {
-      x = layers_[il].forward(cx, x, table, step, c_, static_cast<int>(il));
+      x = nn::with_scratch(cx, x, [&](const Tensor& in) {
+        return layers_[il].forward(cx, in, table, step, c_, static_cast<int>(il));
+      });
       if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
     }
     if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));

@@ -61,6 +61,22 @@ TEST_F(CoreTest, ArenaSettlesOnOneBlockWithFixedAddresses) {
   for (const void* p : second) EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 64, 0u);
 }
 
+TEST_F(CoreTest, ArenaGivesBackToAMark) {
+  const Tensor kept = count_up({100});
+  const Arena::Mark mark = arena.mark();
+  std::set<const void*> first, second;
+  for (int i = 1; i <= 8; ++i)
+    first.insert(arena.alloc({i * 100000}, DType::f32).device_ptr());  // many blocks
+  const size_t used = arena.used_bytes(), reserved = arena.reserved_bytes();
+  arena.rewind(mark);
+  EXPECT_LT(arena.used_bytes(), 1024u);
+  EXPECT_EQ(arena.peak_bytes(), used);
+  for (int i = 1; i <= 8; ++i) second.insert(arena.alloc({i * 100000}, DType::f32).device_ptr());
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(arena.reserved_bytes(), reserved);
+  EXPECT_EQ(read(kept)[99], 99.0F);
+}
+
 TEST_F(CoreTest, TapeSumsGradientsThroughViews) {
   Gradients gradients(*backend);
   Tape tape(gradients);

@@ -36,7 +36,23 @@ TEST(MemoryPlan, CountsWhatAStepAllocates) {
   Arena arena(**backend);
   Ctx cx{**backend, arena};
   model->forward(cx, b);
-  EXPECT_EQ(plan->activation_bytes, arena.used_bytes());
+  EXPECT_EQ(plan->activation_bytes, arena.peak_bytes());
+}
+
+TEST(MemoryPlan, ADeeperModelNeedsNoMoreActivations) {
+  auto backend = make_cpu_backend({.threads = 1, .isa = {}});
+  ASSERT_TRUE(backend.has_value());
+  std::mt19937 rng(2);
+  Json config = test::tiny_config("llama", rng);
+  size_t bytes[2];
+  for (int i = 0; i < 2; ++i) {
+    config["num_hidden_layers"] = 2 + 6 * i;
+    const auto model = test::tiny_model(config, **backend, 1);
+    const auto plan = plan_memory(*model, DType::f32, {});
+    ASSERT_TRUE(plan.has_value());
+    bytes[i] = plan->activation_bytes;
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
 }
 
 TEST(MemoryPlan, CountsWeightsAndStates) {
