@@ -6,6 +6,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "tests/engine/tiny_models.h"
+#include "tests/fake_device/fake_device.h"
 
 namespace qw {
 namespace {
@@ -369,6 +370,30 @@ TEST_F(EngineTest, ALogitThatIsNoNumberEndsThatRequestAlone) {
   const Answer g = wait_for(*good);
   EXPECT_EQ(g.end.reason, FinishReason::length);
   EXPECT_EQ(g.ids.size(), 20U);
+}
+
+TEST_F(EngineTest, AnswersOnADeviceWhoseMemoryIsUnreadable) {
+  for (const bool recurrent : {false, true}) {
+    std::mt19937 rng(11);
+    const Json config = test::tiny_config("qwen2", rng);
+    auto answers = [&](Backend& device) {
+      std::shared_ptr<const Model> m;
+      if (recurrent)
+        m = std::make_shared<test::ToyHybrid>(device, 6);
+      else
+        m = test::tiny_model(config, device, 6);
+      auto engine = Engine::create(m, device, {.ctx_tokens = 160, .max_batch_tokens = 32, .max_seqs = 3});
+      QW_CHECK(engine.has_value());
+      std::vector<std::vector<int32_t>> out;
+      for (int round = 0; round < 2; ++round)  // the second from the prefix cache
+        out.push_back(ask(**engine, {.ids = prompt(70, 50, 4), .max_new_tokens = 12}).ids);
+      return out;
+    };
+    auto inner = make_cpu_backend({.threads = 1, .isa = {}});
+    ASSERT_TRUE(inner.has_value());
+    test::FakeDevice device(*std::move(inner));
+    EXPECT_EQ(answers(device), answers(*backend));
+  }
 }
 
 TEST_F(EngineTest, TapsSeeEveryStep) {
