@@ -4,6 +4,7 @@
 #include "apps/chat/graphemes.h"
 #include "apps/chat/layout.h"
 #include "apps/chat/line_editor.h"
+#include "apps/chat/word_wrap.h"
 #include "base/rng.h"
 
 namespace qw::chat {
@@ -157,6 +158,29 @@ TEST(ChatView, ResizeComesBackToTheTop) {
   view.set_size({.columns = 20, .rows = 10});  // the terminal makes two rows of each
   const std::string out = view.draw(text, text.size(), "");
   EXPECT_NE(out.find("\r\x1b[3A"), out.npos) << testing::PrintToString(out);
+}
+
+TEST(ChatView, StreamedWordsAreNotCut) {
+  const std::string text =
+      "The quick brown fox jumps over the lazy dog.\n\nAn unbreakablylongwordthatfillsrows "
+      "你好你好你好你好你好 end";
+  for (size_t cut = 1; cut < 7; ++cut) {
+    Screen screen(21, 12);  // twenty cells
+    WordWrap wrap;
+    wrap.set_columns(21);
+    for (size_t pos = 0; pos < text.size();) {
+      size_t n = 0;
+      for (size_t i = 0; i < cut && pos + n < text.size(); ++i) n += grapheme_at(text, pos + n).bytes;
+      std::string out = wrap.push(text.substr(pos, n));
+      for (size_t at = 0; (at = out.find('\n', at)) != out.npos; at += 2) out.replace(at, 1, "\r\n");
+      screen.write(out);
+      pos += n;
+    }
+    const char* rows[] = {"The quick brown fox",  "jumps over the lazy", "dog.",          "", "An",
+                          "unbreakablylongwordt", "hatfillsrows 你好你", "好你好你好你好 end"};
+    for (size_t r = 0; r < std::size(rows); ++r) EXPECT_EQ(screen.row(r), rows[r]) << cut;
+    EXPECT_EQ(screen.wraps, 0);
+  }
 }
 
 // Whatever is typed, the screen shows the layout's rows, the cursor stands where the layout says, and the

@@ -6,6 +6,7 @@
 #include "apps/chat/graphemes.h"
 #include "apps/chat/prompt.h"
 #include "apps/chat/ui.h"
+#include "apps/chat/word_wrap.h"
 
 namespace qw::chat {
 namespace {
@@ -36,11 +37,11 @@ class TerminalUi final : public Ui {
 
   void say(std::string_view line) override {
     clear_waiting();
-    terminal_->write(fmt::format("{}{}{}\n", kDim, printable(line), kPlain));
+    terminal_->write(fmt::format("{}{}{}\n", kDim, wrapped(line), kPlain));
   }
   void error(const Error& error) override {
     clear_waiting();
-    terminal_->write(fmt::format("qw: {}\n", printable(apps::message(program_.lang(), error))));
+    terminal_->write(wrapped("qw: " + apps::message(program_.lang(), error)) + "\n");
   }
   void recall(std::string_view role, std::string_view text) override {
     std::string out;
@@ -49,7 +50,7 @@ class TerminalUi final : public Ui {
       for (size_t at = 0; (at = out.find('\n', at)) != out.npos; at += 3) out.insert(at + 1, "  ");
       out.insert(0, "> ");
     } else {
-      out = printable(text) + "\n";
+      out = wrapped(text) + "\n";
     }
     terminal_->write(fmt::format("{}{}{}\n", kDim, out, kPlain));
   }
@@ -57,14 +58,14 @@ class TerminalUi final : public Ui {
   Status answer(std::string_view reasoning, std::string_view text) override {
     clear_waiting();
     answered_ = true;
+    wrap_.set_columns(terminal_->size().columns);
     if (!reasoning.empty()) {
-      terminal_->write(fmt::format("{}{}{}", kDim, printable(reasoning), kPlain));
+      terminal_->write(fmt::format("{}{}{}", kDim, wrap_.push(printable(reasoning)), kPlain));
       reasoned_ = true;
     }
     if (text.empty()) return {};
-    if (reasoned_) terminal_->write("\n\n");
-    reasoned_ = false;
-    terminal_->write(printable(text));
+    if (std::exchange(reasoned_, false)) terminal_->write(wrap_.push("\n\n"));
+    terminal_->write(wrap_.push(printable(text)));
     return {};
   }
   Status end_answer() override {
@@ -72,6 +73,7 @@ class TerminalUi final : public Ui {
     terminal_->write("\n\n");
     started_.reset();
     reasoned_ = answered_ = false;
+    wrap_.reset();
     return {};
   }
 
@@ -93,6 +95,11 @@ class TerminalUi final : public Ui {
   }
 
  private:
+  std::string wrapped(std::string_view text) const {
+    WordWrap wrap;
+    wrap.set_columns(terminal_->size().columns);
+    return wrap.push(printable(text));
+  }
   // ctrl-C ends the answer; everything else is kept for the next message.
   Wait typed(const std::string& bytes) {
     const size_t at = bytes.rfind(kInterrupt);
@@ -121,6 +128,7 @@ class TerminalUi final : public Ui {
   std::unique_ptr<Terminal> terminal_;
   History& history_;
   Prompt prompt_;
+  WordWrap wrap_;                             // of the answer
   std::optional<Clock::time_point> started_;  // of the answer that is waited for
   int64_t waited_s_ = 0;                      // shown in the row of the cursor; 0: nothing is
   bool answered_ = false;

@@ -4,6 +4,7 @@ namespace qw::apps {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"chat", chat_command},
     {"tokenize", tokenize_command},
     {"logits", logits_command},
     {"perplexity", perplexity_command},

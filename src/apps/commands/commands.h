@@ -6,6 +6,7 @@
 namespace qw::apps {
 
 Result<int> run_command(Program& program, Args args);
+Result<int> chat_command(Program& program, Args args);  // apps/chat
 Result<int> tokenize_command(Program& program, Args args);
 Result<int> render_command(Program& program, Args args);
 Result<int> logits_command(Program& program, Args args);

@@ -1,0 +1,138 @@
+// qw chat: options, and the parts put together. Test: tests/e2e/chat_test.cc
+#include "apps/chat/chat.h"
+#include "apps/commands/commands.h"
+#include "apps/model_files.h"
+#include "apps/paths.h"
+#include "apps/sampling_flags.h"
+#include "base/env.h"
+#include "base/mmap.h"
+
+namespace qw::apps {
+namespace {
+
+using chat::Chat;
+
+struct ChatFlags {
+  std::optional<std::string> model;
+  bool resume = false, no_think = false;
+  std::optional<std::string> system, kwargs, template_file;
+  std::optional<int64_t> max_tokens;
+  std::vector<std::string> stop;
+  SamplingFlags sampling;
+  ModelFlags compute;
+
+  void add_to(CommandLine& line) {
+    line.argument("MODEL", &model);
+    line.flag("--continue", &resume, "help.chat.continue");
+    line.text("--system", "TEXT", &system, "help.system");
+    line.flag("--no-think", &no_think, "help.no_think");
+    line.integer("--max-tokens", &max_tokens, {.min = 1, .max = std::numeric_limits<int32_t>::max()},
+                 "help.max_tokens");
+    line.texts("--stop", "TEXT", &stop, "help.stop");
+    line.text("--kwargs", "JSON", &kwargs, "help.kwargs");
+    line.text("--template", "FILE", &template_file, "help.template");
+    sampling.add_to(line);
+    compute.add_context_option(line);
+    compute.add_compute_options(line);
+  }
+};
+
+// A conversation of the past, taken up.
+struct Past {
+  std::optional<chat::Journal> journal;
+  chat::Conversation conversation;
+};
+
+bool has_editor(const Console& console) {
+  const auto term = env("TERM");
+  return console.in_is_terminal() && console.out_is_terminal() && term && *term != "dumb";
+}
+
+// The variables for the template: --kwargs, and --no-think, which wins. Errors: cli.kwargs, json.parse.
+Result<std::string> template_arguments(const ChatFlags& flags) {
+  Json object = Json::object();
+  if (flags.kwargs) {
+    QW_TRY(object, parse_json(*flags.kwargs, "--kwargs"));
+    if (!object.is_object()) return fail("cli.kwargs", {{"value", *flags.kwargs}});
+  }
+  if (flags.no_think) object["enable_thinking"] = false;
+  return object.dump();
+}
+
+Result<ChatRenderer> open_renderer(const Tokenizer& tokenizer, const ChatFlags& flags) {
+  if (!flags.template_file) return ChatRenderer::create(tokenizer.chat_templates(), tokenizer.named_tokens());
+  QW_TRY(std::string source, read_file(*flags.template_file));
+  return ChatRenderer::create({{"default", std::move(source)}}, tokenizer.named_tokens());
+}
+
+Result<Past> find_past(const std::filesystem::path& folder) {
+  Past past;
+  QW_TRY(past.journal, chat::Journal::open_last(folder, past.conversation));
+  if (!past.journal) return fail("chat.no_past", {{"folder", folder.string()}});
+  return past;
+}
+
+Result<bool> converse(Program& program, const ChatFlags& flags, const std::filesystem::path& home, Past past,
+                      std::unique_ptr<chat::Terminal> terminal) {
+  Console& console = program.console();
+  QW_TRY(const OpenModel open, open_model(program, *flags.model, flags.compute));
+  QW_TRY(const ChatRenderer renderer, open_renderer(*open.tokenizer, flags));
+  QW_TRY(SamplingParams sampling, resolve_sampling(flags.sampling, open.checkpoint.generation));
+  QW_TRY(std::string kwargs, template_arguments(flags));
+  chat::ChatOptions options{.sampling = std::move(sampling),
+                            .max_tokens = static_cast<int>(flags.max_tokens.value_or(-1)),
+                            .stop = flags.stop,
+                            .kwargs = std::move(kwargs),
+                            .folder = home / "chats"};
+  QW_TRY(const DType kv, flags.compute.kv_dtype(DType::f16));
+  QW_TRY(const auto engine,
+         Engine::create(
+             open.model, *open.backend,
+             {.ctx_tokens = static_cast<int>(flags.compute.ctx.value_or(0)), .kv_dtype = kv, .max_seqs = 1}));
+  const chat::ChatModel model{
+      .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),
+      .tokenizer = *open.tokenizer,
+      .renderer = renderer,
+      .engine = *engine,
+      .stop_ids = open.checkpoint.generation.stop_ids};
+  chat::History history;
+  if (terminal) {
+    QW_TRY(history, chat::History::open(home / "chat_history.jsonl"));
+  }
+  const bool in_terminal = terminal != nullptr;
+  const auto ui = in_terminal ? chat::make_terminal_ui(program, std::move(terminal), history)
+                              : chat::make_plain_ui(program);
+  if (in_terminal)
+    ui->say(console.text("chat.greeting",
+                         {{"model", open.checkpoint.name}, {"limit", engine->context_tokens()}}));
+  Chat conversation(console, *ui, model, std::move(options));
+  if (past.journal) conversation.take_up(*std::move(past.journal), std::move(past.conversation));
+  if (flags.system) conversation.set_system(*flags.system);
+  QW_TRY(const bool all_answered, conversation.run());
+  return all_answered || in_terminal;
+}
+
+}  // namespace
+
+Result<int> chat_command(Program& program, Args args) {
+  ChatFlags flags;
+  CommandLine line("chat");
+  flags.add_to(line);
+  QW_TRY(const bool go_on, program.parse(line, args));
+  if (!go_on) return kExitOk;
+  QW_TRY(const auto home, qw_home());
+  Past past;
+  if (flags.resume) {
+    QW_TRY(past, find_past(home / "chats"));
+    if (!flags.model) flags.model = past.journal->model();
+  }
+  if (!flags.model) return fail("cli.chat_no_model");
+  std::unique_ptr<chat::Terminal> terminal;
+  if (has_editor(program.console())) {
+    QW_TRY(terminal, chat::Terminal::open());
+  }
+  QW_TRY(const bool answered, converse(program, flags, home, std::move(past), std::move(terminal)));
+  return answered ? kExitOk : kExitFailure;
+}
+
+}  // namespace qw::apps
