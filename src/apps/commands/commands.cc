@@ -4,8 +4,10 @@ namespace qw::apps {
 namespace {
 
 constexpr Command kCommands[] = {
+    {"run", run_command},
     {"chat", chat_command},
     {"tokenize", tokenize_command},
+    {"render", render_command},
     {"logits", logits_command},
     {"perplexity", perplexity_command},
     {"info", info_command},

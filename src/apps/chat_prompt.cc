@@ -1,0 +1,116 @@
+#include "apps/chat_prompt.h"
+
+#include <utility>
+#include <vector>
+
+#include "apps/paths.h"
+#include "apps/tokenizer_files.h"
+#include "base/json.h"
+#include "base/mmap.h"
+#include "text/template_files.h"
+
+namespace qw::apps {
+namespace {
+
+using Members = std::vector<std::pair<std::string, std::string_view>>;
+
+// The end of the value (or of the key) that begins at `i` of a valid JSON text: at a comma, colon or bracket outside it.
+size_t end_of_value(std::string_view text, size_t i) {
+  int depth = 0;
+  for (bool in_string = false; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      if (--depth < 0) return i;
+    } else if ((c == ',' || c == ':') && depth == 0) {
+      return i;
+    }
+  }
+  return i;
+}
+
+// The members of a valid JSON object, their values as they are spelled.
+Members raw_members(std::string_view object) {
+  Members out;
+  size_t i = object.find('{') + 1;
+  while (object.find_first_not_of(" \t\r\n", i) != object.find('}', i)) {
+    const size_t colon = end_of_value(object, i);
+    const size_t end = end_of_value(object, colon + 1);
+    out.emplace_back(Json::parse(object.substr(i, colon - i)).get<std::string>(),
+                     object.substr(colon + 1, end - colon - 1));
+    if (object[end] != ',') break;
+    i = end + 1;
+  }
+  return out;
+}
+
+// What stands between the braces of a valid JSON object.
+std::string_view inside(std::string_view object) {
+  const size_t begin = object.find('{') + 1;
+  return object.substr(begin, object.rfind('}') - begin);
+}
+
+void append_member(std::string& to, std::string_view text) {
+  if (text.find_first_not_of(" \t\r\n") == text.npos) return;
+  if (!to.empty()) to += ',';
+  to += text;
+}
+
+Result<ChatRenderer> make_renderer(std::vector<ChatTemplateSource> templates,
+                                   std::vector<std::pair<std::string, std::string>> named_tokens,
+                                   const std::optional<std::string>& template_file) {
+  if (template_file) {
+    QW_TRY(std::string source, read_file(*template_file));
+    templates = {{"default", std::move(source)}};
+  }
+  return ChatRenderer::create(templates, std::move(named_tokens));
+}
+
+}  // namespace
+
+Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<std::string>& template_file) {
+  QW_TRY(const auto path, resolve_model(model));
+  QW_TRY(const Checkpoint checkpoint, open_tokenizer_files(path));
+  if (checkpoint.kind == CheckpointKind::gguf) {
+    QW_TRY(const Tokenizer tokenizer, checkpoint_tokenizer(checkpoint));
+    return renderer_of(tokenizer, template_file);
+  }
+  QW_TRY(TemplateFiles files, read_template_files(checkpoint.tokenizer_folder));
+  return make_renderer(std::move(files.chat_templates), std::move(files.named_tokens), template_file);
+}
+
+Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer, const std::optional<std::string>& template_file) {
+  return make_renderer(tokenizer.chat_templates(), tokenizer.named_tokens(), template_file);
+}
+
+Result<std::string> answer_object(std::string_view object, std::string_view file, const PromptUse& use) {
+  QW_TRY(const Json parsed, parse_json(object, file));
+  if (!parsed.is_object()) return fail("prompt.no_object", {{"file", file}});
+  // Of equal keys the last one counts, so that what wins stands last.
+  std::string members, kwargs = R"("add_generation_prompt":true)";
+  for (const auto& [key, value] : raw_members(object)) {
+    if (key == "kwargs" && parsed["kwargs"].is_object()) {
+      append_member(kwargs, inside(value));
+    } else if (key == "messages" || key == "tools" || key == "documents") {
+      append_member(members, fmt::format("\"{}\":{}", key, value));
+    } else if (key == "kwargs" && !parsed["kwargs"].is_null()) {
+      return fail("prompt.no_object", {{"file", fmt::format("{}: kwargs", file)}});
+    }
+  }
+  if (!use.kwargs.empty()) {
+    const auto flag = parse_json(use.kwargs, "--kwargs");
+    if (!flag || !flag->is_object()) return fail("cli.bad_kwargs", {{"value", use.kwargs}});
+    append_member(kwargs, inside(use.kwargs));
+  }
+  if (use.no_think) append_member(kwargs, R"("enable_thinking":false)");
+  append_member(members, fmt::format("\"kwargs\":{{{}}}", kwargs));
+  return fmt::format("{{{}}}", members);
+}
+
+}  // namespace qw::apps

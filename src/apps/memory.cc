@@ -1,0 +1,82 @@
+#include "apps/memory.h"
+
+#include <algorithm>
+#include <fstream>
+#include <limits>
+#include <string>
+
+namespace qw::apps {
+namespace {
+
+constexpr double kUsable = 0.95;  // of the available memory: the rest is for the program itself
+
+// The number in a file of the cgroup; none where it is absent or "max".
+std::optional<size_t> number_in(const char* file) {
+  std::ifstream in(file);
+  size_t n = 0;
+  return in >> n ? std::optional(n) : std::nullopt;
+}
+
+size_t machine_available() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string word; in >> word;)
+    if (word == "MemAvailable:") {
+      size_t kib = 0;
+      in >> kib;
+      return kib << 10;
+    }
+  return 0;
+}
+
+}  // namespace
+
+size_t available_memory() {
+  size_t bytes = machine_available();
+  const auto limit = number_in("/sys/fs/cgroup/memory.max");
+  const auto used = number_in("/sys/fs/cgroup/memory.current");
+  if (limit && used) bytes = std::min(bytes, *limit - std::min(*used, *limit));
+  return bytes;
+}
+
+Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& options, bool fixed_ctx,
+                              int min_ctx) {
+  QW_TRY(MemoryPlan plan, plan_memory(model, DType::f32, options));
+  const size_t room = static_cast<size_t>(static_cast<double>(available_memory()) * kUsable);
+  if (room == 0 || plan.total_bytes() <= room) return plan;
+  const size_t fixed = plan.total_bytes() - plan.kv_bytes;
+  const double share =
+      fixed >= room ? 0 : static_cast<double>(room - fixed) / static_cast<double>(plan.kv_bytes);
+  const int ctx = static_cast<int>(share * plan.limits.ctx_tokens) / kPageTokens * kPageTokens;
+  if (fixed_ctx || ctx < min_ctx) return fail("memory.exhausted", {{"bytes", plan.total_bytes()}});
+  options.ctx_tokens = ctx;
+  console.note(console.text("ui.context_cut", {{"tokens", ctx}, {"limit", plan.limits.ctx_tokens}}));
+  return plan_memory(model, DType::f32, options);
+}
+
+Json plan_json(const MemoryPlan& plan) {
+  return Json{{"context", plan.limits.ctx_tokens},
+              {"weight_bytes", plan.weight_bytes},
+              {"kv_bytes", plan.kv_bytes},
+              {"state_bytes", plan.state_bytes},
+              {"activation_bytes", plan.activation_bytes},
+              {"total_bytes", plan.total_bytes()},
+              {"available_bytes", available_memory()}};
+}
+
+std::string plan_text(const Console& console, const MemoryPlan& plan) {
+  return console.text("ui.plan", {{"context", plan.limits.ctx_tokens},
+                                  {"weights", bytes_text(plan.weight_bytes)},
+                                  {"kv", bytes_text(plan.kv_bytes + plan.state_bytes)},
+                                  {"activations", bytes_text(plan.activation_bytes)},
+                                  {"total", bytes_text(plan.total_bytes())},
+                                  {"available", bytes_text(available_memory())}});
+}
+
+std::string bytes_text(size_t bytes) {
+  const double b = static_cast<double>(bytes);
+  if (b >= 1e9) return fmt::format("{:.2f} GB", b / 1e9);
+  if (b >= 1e6) return fmt::format("{:.1f} MB", b / 1e6);
+  return fmt::format("{:.1f} kB", b / 1e3);
+}
+
+}  // namespace qw::apps
