@@ -19,7 +19,7 @@ namespace qw::test {
 class OpBench {
  public:
   explicit OpBench(std::unique_ptr<Backend> b) : backend(std::move(b)), arena(*backend) {}
-  static OpBench f64() { return OpBench(make_cpu_backend_f64()); }
+  static OpBench f64() { return OpBench(make_cpu_backend_f64().value()); }
 
   Tensor make(const Shape& shape, const std::vector<double>& values) {
     const Tensor t = arena.alloc(shape, backend->real());
