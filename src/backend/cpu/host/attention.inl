@@ -43,9 +43,8 @@ void CpuBackend<Real>::plan_queries(const AttnArgs& args, int kv_heads, const in
   const auto heads = static_cast<int>(args.q.dim(1));
   const int group = heads / kv_heads;
   const int64_t rows = args.q.dim(0);
-  // Few rows (decode): single heads, so that every thread has work. A KV head's pages are then read once a
-  // query head, from cache.
-  const bool spread = rows * kv_heads < int64_t{3} * pool_.threads();
+  // The heads of a group share the pages they read. Only where threads would idle do they work one by one.
+  const bool spread = rows * kv_heads < pool_.threads();
   const int heads_a_unit = spread ? 1 : std::min(group, kAttnQueries);
   const int rows_a_unit = std::max(1, std::min(kAttnRows, kAttnQueries / heads_a_unit));
   for (size_t s = 0; s < args.host_kv_len.size(); ++s) {

@@ -16,17 +16,19 @@ struct Decode {
   [[gnu::always_inline]] static inline void block(const uint8_t* row, int64_t i, vec (&w)[kVecs]) {
     if constexpr (F == kQ8_0) {
       const uint8_t* b = row + i / 32 * 34;
-      const vec d = V::set1(V::half(b));
+      const vec d = V::half(b);
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
         w[s.value] = V::mul(d, V::load_i8(b + 2 + s.value * V::kLanes));
       });
     } else if constexpr (F == kQ4_0) {
       const uint8_t* b = row + i / 32 * 18;
-      const R d = V::half(b);
-      V::nibbles(b + 2, d, R{-8} * d, w);
+      const vec d = V::half(b);
+      V::nibbles(b + 2, d, V::mul(V::set1(R{-8}), d), w);
     } else if constexpr (F == kQ4_1) {
       const uint8_t* b = row + i / 32 * 20;
-      V::nibbles(b + 4, V::half(b), V::half(b + 2), w);
+      vec d, m;
+      V::halves(b, d, m);
+      V::nibbles(b + 4, d, m, w);
     } else {
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
         w[s.value] = vector<F>(row, i + s.value * V::kLanes);

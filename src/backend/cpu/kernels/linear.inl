@@ -20,8 +20,13 @@ struct Linear {
     unroll<kM>([&](auto t) __attribute__((always_inline)) {
       R sums[4];
       V::reduce_add_4(acc[t.value], sums);
+      if (c.bias != nullptr)
+        for (int j = 0; j < valid; ++j) sums[j] += c.bias[n0 + j];
       R* out = c.out + (t0 + t.value) * c.ldo + n0;
-      for (int j = 0; j < valid; ++j) out[j] = c.bias != nullptr ? sums[j] + c.bias[n0 + j] : sums[j];
+      if (valid == 4)
+        __builtin_memcpy(out, sums, sizeof sums);
+      else
+        for (int j = 0; j < valid; ++j) out[j] = sums[j];
     });
   }
 

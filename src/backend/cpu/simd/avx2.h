@@ -76,16 +76,23 @@ struct Avx2 {
     _mm_storeu_si128(static_cast<__m128i*>(p),
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static inline float half(const uint8_t* p) { return _cvtsh_ss(scalar_load<uint16_t>(p)); }
-  static inline void nibbles(const uint8_t* p, float d, float m, vec (&w)[4]) {
+  // Broadcasts of one f16, and of two neighbours.
+  static inline vec half(const uint8_t* p) {
+    return _mm256_cvtph_ps(_mm_set1_epi16(scalar_load<int16_t>(p)));
+  }
+  static inline void halves(const uint8_t* p, vec& first, vec& second) {
+    const vec both = _mm256_cvtph_ps(_mm_set1_epi32(scalar_load<int32_t>(p)));
+    first = _mm256_moveldup_ps(both);
+    second = _mm256_movehdup_ps(both);
+  }
+  static inline void nibbles(const uint8_t* p, vec d, vec m, vec (&w)[4]) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     const __m128i low = _mm_and_si128(bytes, _mm_set1_epi8(15));
     const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
-    const vec scale = set1(d), offset = set1(m);
-    w[0] = fma(scale, widen(low), offset);
-    w[1] = fma(scale, widen(_mm_unpackhi_epi64(low, low)), offset);
-    w[2] = fma(scale, widen(high), offset);
-    w[3] = fma(scale, widen(_mm_unpackhi_epi64(high, high)), offset);
+    w[0] = fma(d, widen(low), m);
+    w[1] = fma(d, widen(_mm_unpackhi_epi64(low, low)), m);
+    w[2] = fma(d, widen(high), m);
+    w[3] = fma(d, widen(_mm_unpackhi_epi64(high, high)), m);
   }
 
  private:

@@ -66,11 +66,20 @@ struct Avx512 {
     _mm256_storeu_si256(static_cast<__m256i*>(p),
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   }
-  static inline float half(const uint8_t* p) { return _cvtsh_ss(scalar_load<uint16_t>(p)); }
+  // Broadcasts of one f16, and of two neighbours: the load ports do most of it, port 5 is what decoding
+  // lacks.
+  static inline vec half(const uint8_t* p) {
+    return _mm512_cvtph_ps(_mm256_set1_epi16(scalar_load<int16_t>(p)));
+  }
+  static inline void halves(const uint8_t* p, vec& first, vec& second) {
+    const vec both = _mm512_cvtph_ps(_mm256_set1_epi32(scalar_load<int32_t>(p)));
+    first = _mm512_moveldup_ps(both);
+    second = _mm512_movehdup_ps(both);
+  }
   // The sixteen possible values are made once; a permutation looks them up (it reads the low 4 bits alone).
-  static inline void nibbles(const uint8_t* p, float d, float m, vec (&w)[2]) {
+  static inline void nibbles(const uint8_t* p, vec d, vec m, vec (&w)[2]) {
     const vec q = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    const vec table = _mm512_fmadd_ps(_mm512_set1_ps(d), q, _mm512_set1_ps(m));
+    const vec table = _mm512_fmadd_ps(d, q, m);
     const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     w[0] = _mm512_permutexvar_ps(bytes, table);
     w[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);

@@ -102,12 +102,16 @@ struct Generic {
     for (int i = 0; i < kLanes; ++i)
       scalar_to_f16(static_cast<uint8_t*>(p) + 2 * i, static_cast<double>(v[i]));
   }
-  static inline R half(const uint8_t* p) { return static_cast<R>(scalar_f16(p)); }
+  static inline vec half(const uint8_t* p) { return set1(static_cast<R>(scalar_f16(p))); }
+  static inline void halves(const uint8_t* p, vec& first, vec& second) {
+    first = half(p);
+    second = half(p + 2);
+  }
   // d · q + m of a block of 32 nibbles.
-  static inline void nibbles(const uint8_t* p, R d, R m, vec (&w)[32 / kLanes]) {
+  static inline void nibbles(const uint8_t* p, vec d, vec m, vec (&w)[32 / kLanes]) {
     for (int i = 0; i < 16; ++i) {
-      const R low = d * static_cast<R>(p[i] & 15) + m;
-      const R high = d * static_cast<R>(p[i] >> 4) + m;
+      const R low = d[0] * static_cast<R>(p[i] & 15) + m[0];
+      const R high = d[0] * static_cast<R>(p[i] >> 4) + m[0];
       w[i / kLanes][i % kLanes] = low;
       w[(i + 16) / kLanes][i % kLanes] = high;
     }
