@@ -11,6 +11,15 @@ struct Linear {
   using R = typename V::Real;
   using vec = typename V::vec;
   using D = Decode<V>;
+  // Decode waits for memory: rows of later tiles are fetched about this many bytes ahead.
+  static constexpr int64_t kFetchAhead = 6144;
+  template <Format F>
+  static constexpr int kBytes32 = F == kQ8_0   ? 34
+                                  : F == kQ4_0 ? 18
+                                  : F == kQ4_1 ? 20
+                                  : F == kF64  ? 256
+                                  : F == kF32  ? 128
+                                               : 64;
   static constexpr int kFewRows = 3;  // up to here decoding in registers beats a panel
 
   // Outputs [t0, t0 + kM) × [n0, n0 + valid) from their accumulators.
@@ -66,10 +75,12 @@ struct Linear {
     unroll<kM>([&](auto t) __attribute__((always_inline)) {
       unroll<4>([&](auto j) __attribute__((always_inline)) { acc[t.value][j.value] = V::set1(R{0}); });
     });
+    const int64_t tile = 4 * c.w_row, ahead = tile < kFetchAhead ? kFetchAhead / tile * tile : tile;
     int64_t k = 0;
     for (; k + 32 <= c.k; k += 32) {
       unroll<4>([&](auto j) __attribute__((always_inline)) {
         vec w[D::kVecs];
+        __builtin_prefetch(rows[j.value] + ahead + k * kBytes32<F> / 32);
         D::template block<F>(rows[j.value], k, w);
         unroll<D::kVecs>([&](auto s) __attribute__((always_inline)) {
           unroll<kM>([&](auto t) __attribute__((always_inline)) {
