@@ -14,7 +14,8 @@ namespace {
 
 using Members = std::vector<std::pair<std::string, std::string_view>>;
 
-// The end of the value (or of the key) that begins at `i` of a valid JSON text: at a comma, colon or bracket outside it.
+// The end of the value (or of the key) that begins at `i` of a valid JSON text: at a comma, colon or bracket
+// outside it.
 size_t end_of_value(std::string_view text, size_t i) {
   int depth = 0;
   for (bool in_string = false; i < text.size(); ++i) {
@@ -85,7 +86,8 @@ Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<s
   return make_renderer(std::move(files.chat_templates), std::move(files.named_tokens), template_file);
 }
 
-Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer, const std::optional<std::string>& template_file) {
+Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer,
+                                 const std::optional<std::string>& template_file) {
   return make_renderer(tokenizer.chat_templates(), tokenizer.named_tokens(), template_file);
 }
 

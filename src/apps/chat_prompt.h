@@ -17,10 +17,10 @@ Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<s
 // Those of a tokenizer at hand.
 Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer, const std::optional<std::string>& template_file);
 
-// What `qw run` adds to the object that `qw render` takes: add_generation_prompt is true unless the object's kwargs
-// say otherwise; `kwargs` (a JSON object, "" for none) wins over them; `no_think` sets enable_thinking to false. The
-// spelling of everything else is kept. Errors: json.parse, json.too_deep, prompt.no_object (args file),
-// cli.bad_kwargs (args value).
+// What `qw run` adds to the object that `qw render` takes: add_generation_prompt is true unless the object's
+// kwargs say otherwise; `kwargs` (a JSON object, "" for none) wins over them; `no_think` sets enable_thinking
+// to false. The spelling of everything else is kept. Errors: json.parse, json.too_deep, prompt.no_object
+// (args file), cli.bad_kwargs (args value).
 struct PromptUse {
   bool no_think = false;
   std::string kwargs = {};

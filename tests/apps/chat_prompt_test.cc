@@ -14,8 +14,9 @@ std::string object(std::string_view json, const PromptUse& use = {}) {
 
 TEST(ChatPrompt, WhatWinsStandsLast) {
   EXPECT_EQ(object(R"({"messages": []})"), R"({"messages": [],"kwargs":{"add_generation_prompt":true}})");
-  EXPECT_EQ(object(R"({"kwargs": {"x": 1e5 , "add_generation_prompt":false}, "messages":[{"a":"},"}] , "no": 3})"),
-            R"({"messages":[{"a":"},"}] ,"kwargs":{"add_generation_prompt":true,"x": 1e5 , "add_generation_prompt":false}})");
+  EXPECT_EQ(
+      object(R"({"kwargs": {"x": 1e5 , "add_generation_prompt":false}, "messages":[{"a":"},"}] , "no": 3})"),
+      R"({"messages":[{"a":"},"}] ,"kwargs":{"add_generation_prompt":true,"x": 1e5 , "add_generation_prompt":false}})");
   EXPECT_EQ(object(R"({"tools": null, "kwargs": {}})", {.no_think = true, .kwargs = R"( {"y": 2} )"}),
             R"({"tools": null,"kwargs":{"add_generation_prompt":true,"y": 2,"enable_thinking":false}})");
   EXPECT_EQ(object(R"({})"), R"({"kwargs":{"add_generation_prompt":true}})");

@@ -140,16 +140,16 @@ TEST(Run, WhereThePromptComesFrom) {
 TEST(Run, TheTemplateGetsWhatTheOptionsSay) {
   const TempFolder folder;
   const std::string file = folder.file("t.jinja",
-                                       "{{ messages[0].content }}{% if enable_thinking is false %}th{% endif "
-                                       "%}{{ x }}{% if add_generation_prompt %}e{% endif %}");
+                                       "{{ messages[0].content }}{% if enable_thinking is false %}7{% endif "
+                                       "%}{{ x }}{% if add_generation_prompt %}9{% endif %}");
   const auto n_prompt = [&](std::vector<std::string> args) {
     args.insert(args.end(), {"--template", file, "--max-tokens", "1"});
     return run_json(args)["usage"]["prompt_tokens"].get<int>();
   };
   const int plain = n_prompt({" "});
-  EXPECT_EQ(plain, 2);  // " " and "e"
+  EXPECT_EQ(plain, 2);  // " " and "9"
   EXPECT_EQ(n_prompt({" ", "--no-think"}), 3);
-  EXPECT_EQ(n_prompt({" ", "--kwargs", R"({"x": "!"})"}), 3);
+  EXPECT_EQ(n_prompt({" ", "--kwargs", R"({"x": "8"})"}), 3);
   EXPECT_EQ(n_prompt({" ", "--kwargs", R"({"add_generation_prompt": false})"}), 1);
   EXPECT_EQ(qw(run({"a", "--kwargs", "{"})).status, 2);
   EXPECT_EQ(qw(run({"a", "--kwargs", "[1]"})).status, 2);
