@@ -1,22 +1,14 @@
 #include "apps/program.h"
 
-#include <sched.h>
-
 #include <csignal>
-#include <thread>
 
 #include "base/log.h"
+#include "base/thread_pool.h"
 
 namespace qw::apps {
 namespace {
 
 constexpr int64_t kMaxThreads = 1024;
-
-int processors() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-  return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
 
 }  // namespace
 
@@ -25,7 +17,7 @@ std::string_view Program::version() {
 }
 
 int Program::threads() const {
-  return threads_ ? static_cast<int>(*threads_) : processors();
+  return threads_ ? static_cast<int>(*threads_) : available_cores();
 }
 
 // The language is needed before the options are parsed, for errors about them.

@@ -24,7 +24,7 @@ class Program {
   Console& console() { return console_; }
   Interrupts& interrupts() { return interrupts_; }
   Lang lang() const { return console_.lang; }
-  // --threads, else the processors this process may use.
+  // --threads, else available_cores().
   int threads() const;
   bool json() const { return json_; }
   static std::string_view version();  // "0.1.0"

@@ -4,13 +4,9 @@ namespace qw::apps {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"run", run_command},
-    {"chat", chat_command},
-    {"tokenize", tokenize_command},
-    {"render", render_command},
-    {"logits", logits_command},
-    {"perplexity", perplexity_command},
-    {"info", info_command},
+    {"run", run_command},       {"chat", chat_command},     {"tokenize", tokenize_command},
+    {"render", render_command}, {"logits", logits_command}, {"perplexity", perplexity_command},
+    {"bench", bench_command},   {"info", info_command},
 };
 
 }  // namespace
