@@ -55,7 +55,7 @@ class Tokenizer {
   // absent; and tokenizer_config.json, special_tokens_map.json, chat_template.jinja, where present. Errors:
   // text.no_tokenizer (args folder); text.json (file, key, expected); text.unsupported (file, key, value);
   // text.unknown_regex (file, regex); text.bad_id (file, token, id); text.merge_unknown (file, index, token);
-  // text.bad_merge (file, line); json.parse, json.too_deep, file.open.
+  // text.bad_merge (file, line); text.no_bos (file); json.parse, json.too_deep, file.open.
   static Result<Tokenizer> from_folder(const std::filesystem::path& folder);
 
   // Errors: text.gguf_model (file, model); text.gguf_pre (file, pre); text.gguf_count (file, key, expected,
