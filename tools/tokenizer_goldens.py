@@ -4,7 +4,7 @@
   tokenizer_goldens.py small OUT.json          one small BPE model under many settings, texts, ids, decodings
                                                -> tests/text/data/small_tokenizers.json
   tokenizer_goldens.py qwen3 GOLD OUT.jsonl    the cases of shared/reference/goldens/generate_tokenizer.py (seed 20261122,
-                                               folder GOLD), ids as FNV-1a hashes -> tests/text/data/qwen3_cases.jsonl
+                                               folder GOLD), ids and prompts as FNV-1a hashes -> tests/text/data/qwen3_cases.jsonl
 """
 import copy
 import json
@@ -170,7 +170,7 @@ def small(path):
 
 
 def fnv(ids):
-    """FNV-1a, 64 bits, over the ids as little-endian int32."""
+    """FNV-1a, 64 bits, over numbers (ids, bytes) as little-endian int32."""
     h = 0xCBF29CE484222325
     for i in ids:
         for b in int(i).to_bytes(4, "little", signed=True):
@@ -184,6 +184,11 @@ def qwen3(gold, path):
         lines.append(dict(text=c["text"], n=len(c["ids"]), hash=fnv(c["ids"])))
     for c in map(json.loads, open(os.path.join(gold, "tokenizer/decode.jsonl"), encoding="utf-8")):
         lines.append(dict(decode=c["ids"], text=c["text"], skip=c["text_skip_special"]))
+    chats = {}   # a conversation once, with its variants
+    for c in map(json.loads, open(os.path.join(gold, "templates/cases.jsonl"), encoding="utf-8")):
+        chat = chats.setdefault(c["name"], dict(chat=c["name"], messages=c["messages"], tools=c["tools"], variants=[]))
+        chat["variants"].append(dict(kwargs=c["kwargs"], rendered=fnv(c["rendered"].encode()), n=len(c["ids"]), hash=fnv(c["ids"])))
+    lines += chats.values()
     with open(path, "w", encoding="utf-8", newline="\n") as f:
         for line in lines:
             f.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -1,5 +1,5 @@
-// The real Qwen3 tokenizer on 850 texts and 80 decodings (tests/text/data/qwen3_cases.jsonl, made by
-// shared/reference/goldens/generate_tokenizer.py --seed 20261122 and tools/tokenizer_goldens.py qwen3).
+// The real Qwen3 tokenizer on 850 texts, 80 decodings and 58 chats (tests/text/data/qwen3_cases.jsonl, made
+// by shared/reference/goldens/generate_tokenizer.py --seed 20261122 and tools/tokenizer_goldens.py qwen3).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 
 #include "base/env.h"
 #include "base/json.h"
+#include "text/chat_renderer.h"
 #include "text/detokenizer.h"
 #include "text/tokenizer.h"
 
@@ -47,7 +48,7 @@ class Qwen3 : public testing::Test {
   std::optional<Tokenizer> tokenizer_;
 };
 
-// FNV-1a, 64 bits, over the ids as little-endian int32, as tools/tokenizer_goldens.py has it.
+// FNV-1a, 64 bits, over numbers as little-endian int32, as tools/tokenizer_goldens.py has it.
 std::string fnv(const Ids& ids) {
   uint64_t h = 0xCBF29CE484222325u;
   for (const int32_t id : ids) {
@@ -64,6 +65,7 @@ TEST_F(Qwen3, TextsAndDecodingsEqualTheReference) {
   int n_decodings = 0;
   for (std::string line; std::getline(in, line);) {
     const Json c = *parse_json(line, "qwen3_cases.jsonl");
+    if (c.contains("chat")) continue;
     if (c.contains("decode")) {
       ++n_decodings;
       const Ids ids = c["decode"].get<Ids>();
@@ -82,6 +84,32 @@ TEST_F(Qwen3, TextsAndDecodingsEqualTheReference) {
   }
   EXPECT_EQ(n_texts, 850);
   EXPECT_EQ(n_decodings, 80);
+}
+
+TEST_F(Qwen3, ChatsEqualTheReference) {
+  const Tokenizer& t = tokenizer();
+  const auto renderer = ChatRenderer::create(t.chat_templates(), t.named_tokens());
+  ASSERT_TRUE(renderer) << renderer.error().debug();
+  std::ifstream in(QW_SOURCE_DIR "/tests/text/data/qwen3_cases.jsonl");
+  int n = 0;
+  for (std::string line; std::getline(in, line);) {
+    const Json c = *parse_json(line, "qwen3_cases.jsonl");
+    if (!c.contains("chat")) continue;
+    for (const Json& variant : c["variants"]) {
+      ++n;
+      const Json request = {
+          {"messages", c["messages"]}, {"tools", c["tools"]}, {"kwargs", variant["kwargs"]}};
+      const auto prompt = renderer->render_json(request.dump(), LocalTime());
+      ASSERT_TRUE(prompt) << c["chat"] << " " << prompt.error().debug();
+      const auto* begin = reinterpret_cast<const unsigned char*>(prompt->text.data());
+      EXPECT_EQ(fnv(Ids(begin, begin + prompt->text.size())), variant["rendered"]) << c["chat"] << "\n"
+                                                                                   << prompt->text;
+      const Ids ids = t.encode(prompt->text);
+      EXPECT_EQ(ids.size(), variant["n"].get<size_t>()) << c["chat"];
+      EXPECT_EQ(fnv(ids), variant["hash"]) << c["chat"];
+    }
+  }
+  EXPECT_EQ(n, 58);
 }
 
 TEST_F(Qwen3, ConfigIsRead) {
