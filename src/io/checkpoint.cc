@@ -62,8 +62,7 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
   return std::make_unique<StoredWeights>(path, std::move(tensors));
 }
 
-Result<Checkpoint> open_gguf(const fs::path& path, bool with_weights) {
-  QW_TRY(const auto file, GgufFile::open(path));
+Result<Checkpoint> open_gguf(const std::shared_ptr<const GgufFile>& file, bool with_weights) {
   Checkpoint c;
   c.kind = CheckpointKind::gguf;
   c.path = file->path();
@@ -71,10 +70,10 @@ Result<Checkpoint> open_gguf(const fs::path& path, bool with_weights) {
   c.n_files = static_cast<int>(file->n_parts());
   c.total_bytes = file->total_bytes();
   const GgufValue* name = file->find("general.name");
-  c.name = name && name->as_string() ? std::string(*name->as_string()) : path.filename().string();
+  c.name = name && name->as_string() ? std::string(*name->as_string()) : file->path().filename().string();
   QW_TRY(c.tokenizer, read_gguf_tokenizer(file));
   if (!with_weights) {
-    if (!c.tokenizer) return fail("checkpoint.no_tokenizer", {{"file", path.string()}});
+    if (!c.tokenizer) return fail("checkpoint.no_tokenizer", {{"file", file->path().string()}});
     return c;
   }
   QW_TRY(c.config, gguf_config(*file, c.tokenizer));
@@ -126,8 +125,10 @@ Result<Checkpoint> open(const fs::path& path, bool with_weights) {
   QW_TRY(const auto map, MappedFile::open(path));
   const std::span<const std::byte> bytes = map->bytes();
   constexpr std::string_view kMagic = "GGUF";
-  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with(kMagic))
-    return open_gguf(path, with_weights);
+  if (std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()).starts_with(kMagic)) {
+    QW_TRY(const auto file, GgufFile::open(path));
+    return open_gguf(file, with_weights);
+  }
   return tl::unexpected(foreign_file_error(bytes, path.string()));
 }
 
@@ -135,6 +136,10 @@ Result<Checkpoint> open(const fs::path& path, bool with_weights) {
 
 Result<Checkpoint> open_checkpoint(const fs::path& path) {
   return open(path, true);
+}
+
+Result<Checkpoint> open_checkpoint(const std::shared_ptr<const GgufFile>& file) {
+  return open_gguf(file, true);
 }
 
 Result<Checkpoint> open_tokenizer_files(const fs::path& path) {

@@ -46,6 +46,9 @@ struct Checkpoint {
 // weights.shape, file_kind.*, gguf.*, safetensors.*, hf.*, generation.value, json.*, file.*.
 Result<Checkpoint> open_checkpoint(const std::filesystem::path& path);
 
+// The same for a GGUF file that is already open.
+Result<Checkpoint> open_checkpoint(const std::shared_ptr<const GgufFile>& file);
+
 // The part that `qw tokenize` and `qw render` need: kind, path, name, and the tokenizer; a folder needs no
 // weights and no config.json. config, generation and weights stay empty. Errors: as open_checkpoint, and
 // checkpoint.no_tokenizer (file).

@@ -96,21 +96,32 @@ class GgufFile {
   // Errors also: gguf.split_name (file, expected), gguf.split_missing (file, missing), gguf.split_value
   // (file, key, expected, found).
   static Result<std::shared_ptr<const GgufFile>> open(const std::filesystem::path& path);
+  // A whole file that is already in memory; `holder` keeps `bytes` alive, `name` stands for the path.
+  static Result<std::shared_ptr<const GgufFile>> from_memory(std::span<const std::byte> bytes,
+                                                             std::shared_ptr<const void> holder,
+                                                             const std::filesystem::path& name);
 
   const GgufValue* find(std::string_view key) const;
   const std::map<std::string_view, GgufValue>& metadata() const { return metadata_; }
   const std::map<std::string_view, GgufTensor>& tensors() const { return tensors_; }
   // The file, or the first part.
-  const std::filesystem::path& path() const { return maps_.front()->path(); }
+  const std::filesystem::path& path() const { return parts_.front().path; }
   uint32_t version() const { return version_; }
-  size_t n_parts() const { return maps_.size(); }
+  size_t n_parts() const { return parts_.size(); }
   int64_t total_bytes() const;
 
  private:
+  struct Part {
+    std::filesystem::path path;
+    std::span<const std::byte> bytes;
+    std::shared_ptr<const void> holder;
+    GgufContent content;  // moved out once it is added
+  };
   GgufFile() = default;
-  Status add_part(std::shared_ptr<const MappedFile> map, GgufContent content);
+  static Result<Part> open_part(const std::filesystem::path& path);
+  Status add(Part part);
 
-  std::vector<std::shared_ptr<const MappedFile>> maps_;
+  std::vector<Part> parts_;
   std::map<std::string_view, GgufValue> metadata_;  // of the first part
   std::map<std::string_view, GgufTensor> tensors_;
   uint32_t version_ = 0;

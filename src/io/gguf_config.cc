@@ -170,6 +170,13 @@ class Builder {
     QW_TRY(must_equal("attention.value_length", head_dim_));
     QW_TRY(
         must_equal("rope.dimension_count", head_dim_));  // partial rotation belongs to no architecture here
+    // The q matrix holds the head size to the file's own size before anything is allocated by it.
+    const auto q = file_.tensors().find("blk.0.attn_q.weight");
+    if (q == file_.tensors().end())
+      return fail("gguf.tensor_missing", {{"file", keys_.name()}, {"tensor", "blk.0.attn_q.weight"}});
+    if (q->second.shape[0] != heads * head_dim_)
+      return keys_.bad_value(key("attention.key_length"), {"expected", q->second.shape[0] / heads},
+                             {"found", head_dim_});
     config_["num_attention_heads"] = heads;
     config_["num_key_value_heads"] = kv_heads.value_or(heads);
     config_["head_dim"] = head_dim_;

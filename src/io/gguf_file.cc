@@ -1,4 +1,5 @@
 // Files and their parts; the format of one part is in gguf.cc.
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -51,28 +52,39 @@ Status expect(const fs::path& file, std::string_view key, int64_t expected, int6
               {{"file", file.string()}, {"key", key}, {"expected", expected}, {"found", found}});
 }
 
-Result<std::pair<std::shared_ptr<const MappedFile>, GgufContent>> open_part(const fs::path& path) {
-  QW_TRY(auto map, MappedFile::open(path));
-  QW_TRY(auto content, parse_gguf(map->bytes(), path.string()));
-  return std::pair(std::move(map), std::move(content));
-}
-
 }  // namespace
 
+Result<GgufFile::Part> GgufFile::open_part(const fs::path& path) {
+  QW_TRY(auto map, MappedFile::open(path));
+  const std::span<const std::byte> bytes = map->bytes();
+  QW_TRY(auto content, parse_gguf(bytes, path.string()));
+  return Part{path, bytes, std::move(map), std::move(content)};
+}
+
+Result<std::shared_ptr<const GgufFile>> GgufFile::from_memory(std::span<const std::byte> bytes,
+                                                              std::shared_ptr<const void> holder,
+                                                              const fs::path& name) {
+  QW_TRY(auto content, parse_gguf(bytes, name.string()));
+  QW_TRY(expect(name, "split.count", 1, std::max<int64_t>(1, int_or(content, "split.count", 1))));
+  std::shared_ptr<GgufFile> file(new GgufFile);
+  QW_TRY(file->add({name, bytes, std::move(holder), std::move(content)}));
+  return file;
+}
+
 Result<std::shared_ptr<const GgufFile>> GgufFile::open(const fs::path& path) {
-  QW_TRY(auto given, open_part(path));
-  const int64_t count = int_or(given.second, "split.count", 1);
+  QW_TRY(Part given, open_part(path));
+  const int64_t count = int_or(given.content, "split.count", 1);
   std::shared_ptr<GgufFile> file(new GgufFile);
   if (count <= 1) {
     QW_TRY(expect(path, "split.count", 1, count == 0 ? 1 : count));
-    QW_TRY(file->add_part(std::move(given.first), std::move(given.second)));
+    QW_TRY(file->add(std::move(given)));
     return file;
   }
   const std::optional<SplitName> name = parse_split_name(path.filename().string());
   if (!name)
     return fail("gguf.split_name",
                 {{"file", path.string()},
-                 {"expected", part_name("NAME", int_or(given.second, "split.no", 0), count)}});
+                 {"expected", part_name("NAME", int_or(given.content, "split.no", 0), count)}});
   QW_TRY(expect(path, "split.count", name->count, count));
   int64_t n_tensors = -1;
   for (int64_t no = 0; no < count; ++no) {
@@ -81,25 +93,26 @@ Result<std::shared_ptr<const GgufFile>> GgufFile::open(const fs::path& path) {
     if (!fs::exists(part_path, ec))
       return fail("gguf.split_missing",
                   {{"file", path.string()}, {"missing", part_path.filename().string()}});
-    QW_TRY(auto part, open_part(part_path));
-    QW_TRY(expect(part_path, "split.no", no, int_or(part.second, "split.no", -1)));
-    QW_TRY(expect(part_path, "split.count", count, int_or(part.second, "split.count", -1)));
-    if (no == 0) n_tensors = int_or(part.second, "split.tensors.count", -1);
-    QW_TRY(file->add_part(std::move(part.first), std::move(part.second)));
+    QW_TRY(Part part, open_part(part_path));
+    QW_TRY(expect(part_path, "split.no", no, int_or(part.content, "split.no", -1)));
+    QW_TRY(expect(part_path, "split.count", count, int_or(part.content, "split.count", -1)));
+    if (no == 0) n_tensors = int_or(part.content, "split.tensors.count", -1);
+    QW_TRY(file->add(std::move(part)));
   }
   QW_TRY(expect(file->path(), "split.tensors.count", static_cast<int64_t>(file->tensors_.size()), n_tensors));
   return file;
 }
 
-Status GgufFile::add_part(std::shared_ptr<const MappedFile> map, GgufContent content) {
-  if (maps_.empty()) {
-    metadata_ = std::move(content.metadata);
-    version_ = content.version;
+Status GgufFile::add(Part part) {
+  if (parts_.empty()) {
+    metadata_ = std::move(part.content.metadata);
+    version_ = part.content.version;
   }
-  for (auto& [name, tensor] : content.tensors)
+  for (auto& [name, tensor] : part.content.tensors)
     if (!tensors_.emplace(name, std::move(tensor)).second)
-      return fail("gguf.duplicate", {{"file", map->path().string()}, {"name", name}});
-  maps_.push_back(std::move(map));
+      return fail("gguf.duplicate", {{"file", part.path.string()}, {"name", name}});
+  part.content = {};
+  parts_.push_back(std::move(part));
   return {};
 }
 
@@ -110,7 +123,7 @@ const GgufValue* GgufFile::find(std::string_view key) const {
 
 int64_t GgufFile::total_bytes() const {
   size_t n = 0;
-  for (const auto& map : maps_) n += map->bytes().size();
+  for (const Part& part : parts_) n += part.bytes.size();
   return static_cast<int64_t>(n);
 }
 

@@ -61,7 +61,7 @@ TEST(GgufConfig, Llama) {
 }
 
 TEST(GgufConfig, BiasesTyingAndHeadDimComeFromTheFile) {
-  TinyGguf t{.arch = "qwen3", .tied = false, .qkv_bias = true, .qk_norm = true};
+  TinyGguf t{.arch = "qwen3", .head_dim = 16, .tied = false, .qkv_bias = true, .qk_norm = true};
   const Json c =
       Made(t.builder().u32("qwen3.attention.key_length", 16).u32("qwen3.attention.value_length", 16))
           .config.value();
@@ -171,6 +171,10 @@ TEST(GgufConfig, ContradictionsAreErrors) {
             "gguf.key_value key=llama.context_length expected=>= 1 found=4000000000");
   EXPECT_EQ(with("expert_count", 8), "gguf.key_value key=llama.expert_count expected=0 found=8");
   EXPECT_EQ(with("expert_count", 0), "none");
+  EXPECT_EQ(with("attention.key_length", 1'000'000'000),
+            "gguf.key_value key=llama.attention.key_length expected=4 found=1000000000");
+  EXPECT_EQ(with("attention.key_length", 3),
+            "gguf.key_value key=llama.attention.key_length expected=2 n found=3");
   EXPECT_EQ(error_of(TinyGguf{}.builder().flag("llama.attention.causal", false)),
             "gguf.key_value key=llama.attention.causal expected=true found=false");
   TinyGguf per_layer;

@@ -14,6 +14,7 @@ namespace qw {
 // hidden 8, 2 heads of 4, 1 kv head, ffn 6, 1 layer, vocabulary 5. Element i of a tensor is i.
 struct TinyGguf {
   std::string arch = "llama";
+  uint64_t head_dim = 4;
   bool tied = true;
   bool qkv_bias = false;
   bool o_bias = false;
@@ -57,19 +58,19 @@ struct TinyGguf {
     tensor("output_norm.weight", {8});
     if (!tied) tensor("output.weight", {8, 5});
     tensor("blk.0.attn_norm.weight", {8});
-    tensor("blk.0.attn_q.weight", {8, 8});
-    tensor("blk.0.attn_k.weight", {8, 4});
-    tensor("blk.0.attn_v.weight", {8, 4});
-    tensor("blk.0.attn_output.weight", {8, 8});
+    tensor("blk.0.attn_q.weight", {8, 2 * head_dim});
+    tensor("blk.0.attn_k.weight", {8, head_dim});
+    tensor("blk.0.attn_v.weight", {8, head_dim});
+    tensor("blk.0.attn_output.weight", {2 * head_dim, 8});
     if (qkv_bias) {
-      tensor("blk.0.attn_q.bias", {8});
-      tensor("blk.0.attn_k.bias", {4});
-      tensor("blk.0.attn_v.bias", {4});
+      tensor("blk.0.attn_q.bias", {2 * head_dim});
+      tensor("blk.0.attn_k.bias", {head_dim});
+      tensor("blk.0.attn_v.bias", {head_dim});
     }
     if (o_bias) tensor("blk.0.attn_output.bias", {8});
     if (qk_norm) {
-      tensor("blk.0.attn_q_norm.weight", {4});
-      tensor("blk.0.attn_k_norm.weight", {4});
+      tensor("blk.0.attn_q_norm.weight", {head_dim});
+      tensor("blk.0.attn_k_norm.weight", {head_dim});
     }
     tensor("blk.0.ffn_norm.weight", {8});
     tensor("blk.0.ffn_gate.weight", {8, 6});

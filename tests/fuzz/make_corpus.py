@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Makes the corpus of the safetensors, gguf and json_config fuzzers: small valid files for the mutations to start from.
+
+    python3 tests/fuzz/make_corpus.py        writes tests/fuzz/corpus/{safetensors,gguf,json_config}/
+"""
+import json
+import pathlib
+import struct
+
+OUT = pathlib.Path(__file__).parent / "corpus"
+
+
+def put(kind, name, data):
+    path = OUT / kind / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+# ---- safetensors
+def safetensors(header, n_bytes):
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(range(n_bytes))
+
+
+def tensor(dtype, shape, begin, end):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+put("safetensors", "one", safetensors({"a": tensor("F32", [2, 2], 0, 16)}, 16))
+put("safetensors", "several", safetensors(
+    {"__metadata__": {"format": "pt"}, "a": tensor("F32", [2], 0, 8), "s": tensor("BF16", [], 8, 10),
+     "e": tensor("I64", [0, 3], 10, 10), "b": tensor("F8_E4M3", [3, 1, 2], 10, 16)}, 16))
+put("safetensors", "empty", safetensors({}, 0))
+put("safetensors", "index", json.dumps({"metadata": {"total_size": 8}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}))
+
+
+# ---- GGUF
+def string(s):
+    b = s.encode()
+    return struct.pack("<Q", len(b)) + b
+
+
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+
+
+def kv(key, kind, value):
+    code = {0: "B", 1: "b", 2: "H", 3: "h", U32: "I", I32: "i", F32: "f", BOOL: "B", 10: "Q", 11: "q", 12: "d"}
+
+    def encode(kind, value):
+        if kind == STRING:
+            return string(value)
+        if kind == ARRAY:
+            element, items = value
+            return struct.pack("<IQ", element, len(items)) + b"".join(encode(element, i) for i in items)
+        return struct.pack("<" + code[kind], value)
+
+    return string(key) + struct.pack("<I", kind) + encode(kind, value)
+
+
+def gguf(pairs, tensors, version=3, alignment=32):
+    infos, data = b"", b""
+    for name, dims, kind, raw in tensors:
+        infos += string(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", d) for d in dims)
+        infos += struct.pack("<IQ", kind, len(data))
+        data += raw + bytes(-len(raw) % alignment)
+    head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(pairs)) + b"".join(kv(*p) for p in pairs) + infos
+    return head + (bytes(-len(head) % alignment) + data if tensors else b"")
+
+
+def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False):
+    """hidden 32, 2 heads of 16, 1 kv head, ffn 32, 1 layer, vocabulary 5."""
+    pairs = [("general.architecture", STRING, arch), (f"{arch}.block_count", U32, 1), (f"{arch}.context_length", U32, 64),
+             (f"{arch}.embedding_length", U32, 32), (f"{arch}.feed_forward_length", U32, 32),
+             (f"{arch}.attention.head_count", U32, 2), (f"{arch}.attention.head_count_kv", U32, 1),
+             (f"{arch}.attention.layer_norm_rms_epsilon", F32, 1e-6), (f"{arch}.rope.freq_base", F32, 10000.0),
+             ("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "qwen2"),
+             ("tokenizer.ggml.tokens", ARRAY, (STRING, ["a", "b", "<|im_end|>", "ab", "<|endoftext|>"])),
+             ("tokenizer.ggml.token_type", ARRAY, (I32, [1, 1, 3, 1, 3])), ("tokenizer.ggml.merges", ARRAY, (STRING, ["a b"])),
+             ("tokenizer.ggml.eos_token_id", U32, 2), ("tokenizer.chat_template", STRING, "{{ messages }}"), *extra]
+    tensors = []
+
+    def add(name, *dims):
+        n = 1
+        for d in dims:
+            n *= d
+        quantised = q8 and len(dims) == 2
+        tensors.append((name, dims, 8 if quantised else 0, bytes(n // 32 * 34) if quantised else bytes(4 * n)))
+
+    add("token_embd.weight", 32, 5)
+    add("output_norm.weight", 32)
+    if not tied:
+        add("output.weight", 32, 5)
+    if rope_freqs:
+        tensors.append(("rope_freqs.weight", (8,), 0, struct.pack("<8f", *range(1, 9))))
+    layer = "blk.0."
+    add(layer + "attn_norm.weight", 32)
+    for part, rows in (("q", 32), ("k", 16), ("v", 16)):
+        add(f"{layer}attn_{part}.weight", 32, rows)
+        if biases:
+            add(f"{layer}attn_{part}.bias", rows)
+    add(layer + "attn_output.weight", 32, 32)
+    if norms:
+        add(layer + "attn_q_norm.weight", 16)
+        add(layer + "attn_k_norm.weight", 16)
+    add(layer + "ffn_norm.weight", 32)
+    for part in ("gate", "up", "down"):
+        add(f"{layer}ffn_{part}.weight", 32, 32)
+    return gguf(pairs, tensors)
+
+
+put("gguf", "values", gguf(
+    [("u8", 0, 1), ("i8", 1, -1), ("u16", 2, 2), ("i16", 3, -2), ("u32", U32, 3), ("i32", I32, -3), ("f32", F32, 0.5), ("yes", BOOL, 1),
+     ("s", STRING, "text"), ("u64", 10, 4), ("i64", 11, -4), ("f64", 12, 0.25), ("strings", ARRAY, (STRING, ["a", "", "b"])),
+     ("nested", ARRAY, (ARRAY, [(U32, [1, 2]), (STRING, ["x"])])), ("general.alignment", U32, 32)],
+    [("t", (4,), 0, bytes(16)), ("q", (32, 2), 2, bytes(36))]))
+put("gguf", "version2", gguf([("a", U32, 1)], [("t", (32,), 3, bytes(20))], version=2))
+put("gguf", "llama", model("llama", tied=False, q8=True))
+put("gguf", "llama_rope", model("llama", rope_freqs=True, biases=True))
+put("gguf", "qwen2", model("qwen2", biases=True, extra=[
+    ("qwen2.rope.scaling.type", STRING, "yarn"), ("qwen2.rope.scaling.factor", F32, 4.0),
+    ("qwen2.rope.scaling.original_context_length", U32, 16), ("general.sampling.temp", F32, 0.7)]))
+put("gguf", "qwen3", model("qwen3", norms=True, extra=[
+    ("qwen3.attention.key_length", U32, 16), ("qwen3.attention.value_length", U32, 16), ("qwen3.attention.sliding_window", U32, 8),
+    ("qwen3.attention.sliding_window_pattern", ARRAY, (BOOL, [1]))]))
+
+# ---- config.json and generation_config.json
+base = dict(hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=400,
+            max_position_embeddings=512, rms_norm_eps=1e-6, hidden_act="silu", tie_word_embeddings=True, eos_token_id=362)
+configs = {
+    "llama": dict(base, model_type="llama", attention_bias=False, mlp_bias=True, head_dim=24, rope_parameters=dict(
+        rope_type="llama3", rope_theta=5e5, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+        original_max_position_embeddings=64)),
+    "qwen2_hub": dict(base, model_type="qwen2", rope_theta=1e6, rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=64),
+                      use_sliding_window=True, sliding_window=16, max_window_layers=1, torch_dtype="bfloat16"),
+    "qwen3": dict(base, model_type="qwen3", head_dim=32, attention_bias=True, sliding_window=16, use_sliding_window=True,
+                  layer_types=["full_attention", "sliding_attention"], rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+    "linear": dict(base, model_type="llama", rope_theta=1e4, rope_scaling=dict(rope_type="linear", factor=2.0)),
+    "explicit": dict(base, model_type="llama", rope_parameters=dict(rope_type="explicit_factors", rope_theta=1e4, factors=[1.0] * 8)),
+    "generation": dict(bos_token_id=1, eos_token_id=[2, 3], do_sample=True, temperature=0.7, top_p=0.8, top_k=20, min_p=0.0,
+                       repetition_penalty=1.05),
+}
+for name, config in configs.items():
+    put("json_config", name, json.dumps(config))
