@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -146,22 +147,27 @@ float Sampler::kth_largest(std::span<const float> logits, int k) {
   return heap_.front();
 }
 
-// Sorts as many candidates as top-p and min-p keep to the front and answers their number. `total`: the sum
-// of exp((logit − max) / temperature) over what top-k left.
-size_t Sampler::nucleus(const SamplingParams& params, double max, double total) {
-  double sum = 0.0;
-  size_t sorted = 0;
-  for (size_t n = 0; n < candidates_.size(); ++n) {
-    if (n == sorted) {  // sorts a few at a time: mostly the first lot is enough
-      sorted = std::min(candidates_.size(), std::max<size_t>(64, 4 * sorted));
-      std::partial_sort(candidates_.begin() + static_cast<ptrdiff_t>(n),
-                        candidates_.begin() + static_cast<ptrdiff_t>(sorted), candidates_.end(), likelier);
-    }
-    const double p = std::exp((static_cast<double>(candidates_[n].logit) - max) / params.temperature);
-    if (n > 0 && (p < params.min_p || (params.top_p < 1.0 && sum >= params.top_p * total))) return n;
-    sum += p;
-  }
-  return candidates_.size();
+// The least likely of the smallest set of the likeliest candidates whose weights sum to `mass` or more.
+// Weights are summed by bins of equal depth, so that only the bin of the border must be sorted.
+Sampler::Candidate Sampler::last_of_nucleus(double mass) {
+  constexpr int kBins = 1024;
+  auto bin = [](const Candidate& c) {
+    return static_cast<size_t>(std::min<double>(kBins - 1, c.depth * (kBins / -kNegligible)));
+  };
+  std::array<double, kBins> sums{};
+  for (const Candidate& c : candidates_) sums[bin(c)] += c.weight;
+  double above = 0.0;  // weight of the bins before the border
+  size_t border = 0;
+  while (border + 1 < kBins && above + sums[border] < mass) above += sums[border++];
+  while (sums[border] == 0.0) above -= sums[--border];  // rounding led past the last that holds anything
+  order_.clear();
+  for (const Candidate& c : candidates_)
+    if (bin(c) == border) order_.push_back(c);
+  std::sort(order_.begin(), order_.end(), likelier);
+  size_t last = 0;
+  for (above += order_[0].weight; above < mass && last + 1 < order_.size(); above += order_[last].weight)
+    ++last;
+  return order_[last];
 }
 
 int32_t Sampler::draw(std::span<const float> logits, const SamplingParams& params, double u) {
@@ -169,19 +175,23 @@ int32_t Sampler::draw(std::span<const float> logits, const SamplingParams& param
   const double lowest = std::numeric_limits<float>::lowest();
   const auto least = static_cast<float>(std::max(lowest, max + kNegligible * params.temperature));
   collect(logits, params.top_k > 0 ? std::max(least, kth_largest(logits, params.top_k)) : least);
-  auto weight = [&](const Candidate& c) {
-    return std::exp((static_cast<double>(c.logit) - max) / params.temperature);
-  };
   double total = 0.0;
-  for (const Candidate& c : candidates_) total += weight(c);
-  if (params.top_p < 1.0 || params.min_p > 0.0) {
-    candidates_.resize(nucleus(params, max, total));
-    total = 0.0;
-    for (const Candidate& c : candidates_) total += weight(c);
+  for (Candidate& c : candidates_) {
+    c.depth = (max - static_cast<double>(c.logit)) / params.temperature;
+    c.weight = std::exp(-c.depth);
+    total += c.weight;
   }
+  if (params.top_p < 1.0) {
+    const Candidate last = last_of_nucleus(params.top_p * total);
+    std::erase_if(candidates_, [&](const Candidate& c) { return likelier(last, c); });
+  }
+  if (params.min_p > 0.0)
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params.min_p; });
+  total = 0.0;
+  for (const Candidate& c : candidates_) total += c.weight;
   double left = u * total;
   for (const Candidate& c : candidates_) {
-    left -= weight(c);
+    left -= c.weight;
     if (left < 0.0) return c.id;
   }
   return candidates_.back().id;  // rounding ate the last of the sum

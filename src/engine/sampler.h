@@ -69,6 +69,8 @@ class Sampler {
   struct Candidate {
     float logit;
     int32_t id;
+    double depth = 0.0;   // logarithm of the likeliest's probability over this one's
+    double weight = 0.0;  // e^−depth
   };
   static bool likelier(const Candidate& a, const Candidate& b) {
     return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
@@ -78,11 +80,12 @@ class Sampler {
   int32_t draw(std::span<const float> logits, const SamplingParams& params, double u);
   void collect(std::span<const float> logits, float least);
   float kth_largest(std::span<const float> logits, int k);
-  size_t nucleus(const SamplingParams& params, double max, double total);
+  Candidate last_of_nucleus(double mass);
   void add_logprobs(std::span<const float> logits, int n, Sampled& out);
 
   std::vector<float> adjusted_, block_max_, heap_;
-  std::vector<Candidate> candidates_;
+  std::vector<Candidate> candidates_;  // by ascending id
+  std::vector<Candidate> order_;
 };
 
 }  // namespace qw

@@ -37,7 +37,7 @@ TEST(KvManager, SharesFullPagesAndNeverTheWholePrompt) {
   EXPECT_EQ(kv.pages(3)[1], kv.pages(1)[1]);    // but its page is given back for the one already there
   EXPECT_EQ(kv.cached_pages(), 2);
   EXPECT_EQ(kv.owned_pages(), 2);
-  for (const SeqId id : {1, 2, 3}) kv.close(id);
+  for (const SeqId id : {SeqId{1}, SeqId{2}, SeqId{3}}) kv.close(id);
   EXPECT_EQ(kv.check_integrity(), "");
   EXPECT_EQ(kv.free_pages(), 6);
   EXPECT_EQ(kv.available_pages(), 8);

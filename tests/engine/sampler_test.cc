@@ -131,6 +131,27 @@ TEST(Sampler, FiltersKeepWhatTheirDefinitionSays) {
   }
 }
 
+// Large vocabularies and flat distributions, where the border of the nucleus lies anywhere: with one draw at
+// the very end of the distribution the last token kept by id shows, and it is the definition's.
+TEST(Sampler, TheNucleusEndsWhereItsDefinitionSays) {
+  for (const double top_p : {0.05, 0.3, 0.77, 0.99, 0.9999}) {
+    const auto x = random_logits(2000, static_cast<uint32_t>(top_p * 1e4), 1.0F);
+    const SamplingParams p{.temperature = 1.4, .top_p = top_p};
+    const auto expected = kept(x, p);
+    std::map<int32_t, int> seen;
+    Sampler sampler;
+    for (uint64_t i = 0; i < 1500; ++i) ++seen[sampler.sample(x, p, {}, i)->id];
+    for (const auto& [id, n] : seen) EXPECT_TRUE(expected.contains(id)) << id << " at " << top_p;
+    double covered = 0.0;  // what was seen holds the mass it should: 1 − Σ q (1 − q)^n in expectation
+    double unseen = 0.0;
+    for (const auto& [id, q] : expected) {
+      covered += seen.contains(id) ? q : 0.0;
+      unseen += q * std::pow(1.0 - q, 1500);
+    }
+    EXPECT_NEAR(covered, 1.0 - unseen, 0.03) << top_p;
+  }
+}
+
 TEST(Sampler, WholeDistributionWithoutFilters) {
   const std::vector<float> x{0.0F, std::log(2.0F), std::log(3.0F), std::log(4.0F), -200.0F};
   std::vector<int> seen(5);
