@@ -80,7 +80,8 @@ std::optional<Value> get_attribute(Interpreter& in, const Value& object, std::st
   if (object.is_string()) {
     method = find_string_method(name);
   } else if (object.is_number()) {
-    if (name == "real" || name == "numerator") return object;
+    if (name == "real" || (name == "numerator" && object.is_integral()))
+      return object.is_integral() ? heap.integer(to_big(object)) : object;
     method = find_number_method(object.kind, name);
   } else {
     method = find_container_method(object.kind, name);

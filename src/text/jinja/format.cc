@@ -115,6 +115,7 @@ class Percent {
       case 'r':
       case 'a': {
         std::string text = spec.type == 's' ? str(in_, v) : repr(in_, v);
+        if (spec.type == 'a') text = escape_non_ascii(text);
         if (markup_) text = spec.type == 's' ? std::string(escape(in_, v).text()) : escape_text(text);
         if (spec.precision >= 0) text.resize(offset_of_cp(text, static_cast<size_t>(spec.precision)));
         out_ += pad_text(in_.heap(), spec, text, '>');
@@ -250,7 +251,8 @@ class Brace {
     if (conversion == 's') {
       v = to_str(in_, v);
     } else if (conversion == 'r' || conversion == 'a') {
-      v = in_.heap().string(repr(in_, v));
+      const std::string text = repr(in_, v);
+      v = in_.heap().string(conversion == 'a' ? escape_non_ascii(text) : text);
     } else if (conversion != 0) {
       value_error("Unknown conversion specifier {}", conversion);
     }

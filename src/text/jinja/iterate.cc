@@ -39,7 +39,8 @@ class StringIterator final : public Iterator {
     if (backwards_ ? i_ == 0 : i_ == text.size()) return false;
     backwards_ ? prev_cp(text, i_) : next_cp(text, i_);
     const size_t from = std::min(begin, i_), to = std::max(begin, i_);
-    out = in.heap().string_view(text.substr(from, to - from), 1, s_->markup);
+    // Markup loses its mark when iterated; reversed() goes through indexing, which keeps it.
+    out = in.heap().string_view(text.substr(from, to - from), 1, backwards_ && s_->markup);
     return true;
   }
   std::string_view type_name() const override { return "str_iterator"; }

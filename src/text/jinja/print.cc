@@ -135,6 +135,13 @@ class Printer {
   int depth_ = 0;
 };
 
+void append_escape(std::string& out, char32_t cp) {
+  const auto v = static_cast<uint32_t>(cp);
+  out += v < 0x100     ? fmt::format("\\x{:02x}", v)
+         : v < 0x10000 ? fmt::format("\\u{:04x}", v)
+                       : fmt::format("\\U{:08x}", v);
+}
+
 }  // namespace
 
 std::string repr_real(double v) {
@@ -181,15 +188,24 @@ void append_repr(std::string& out, std::string_view text) {
       out += "\\t";
     } else if (has(cp, kPrintable)) {
       out += text.substr(at, i - at);
-    } else if (cp < 0x100) {
-      out += fmt::format("\\x{:02x}", static_cast<uint32_t>(cp));
-    } else if (cp < 0x10000) {
-      out += fmt::format("\\u{:04x}", static_cast<uint32_t>(cp));
     } else {
-      out += fmt::format("\\U{:08x}", static_cast<uint32_t>(cp));
+      append_escape(out, cp);
     }
   }
   out += quote;
+}
+
+std::string escape_non_ascii(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size();) {
+    const char32_t cp = next_cp(text, i);
+    if (cp < 0x80) {
+      out += static_cast<char>(cp);
+    } else {
+      append_escape(out, cp);
+    }
+  }
+  return out;
 }
 
 std::string repr(const Value& v) {

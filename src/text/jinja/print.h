@@ -15,6 +15,8 @@ std::string repr_real(double v);
 std::string repr_integer(const Value& v);
 // 'text' or "it's": Python's choice of quotes and escapes.
 void append_repr(std::string& out, std::string_view text);
+// ascii(): what is not ASCII in the text of a repr, escaped.
+std::string escape_non_ascii(std::string_view text);
 
 // For messages and for values without parts: no budget.
 std::string repr(const Value& v);

@@ -104,7 +104,7 @@ std::vector<std::string_view> split_space(std::string_view text, int64_t limit) 
     out.push_back(text.substr(i, end - i));
     i = skip_space(text, end);
   }
-  if (i < text.size()) out.push_back(strip_space(text.substr(i), false, true));
+  if (i < text.size()) out.push_back(text.substr(i));
   return out;
 }
 
@@ -116,7 +116,7 @@ std::vector<std::string_view> rsplit_space(std::string_view text, int64_t limit)
     out.push_back(text.substr(begin, end - begin));
     end = back_over(text, begin, true);
   }
-  if (end > 0) out.push_back(strip_space(text.substr(0, end), true, false));
+  if (end > 0) out.push_back(text.substr(0, end));
   std::reverse(out.begin(), out.end());
   return out;
 }
