@@ -20,18 +20,18 @@ namespace qw {
 struct ChatMessage {
   std::string role;
   std::string content;
-  std::optional<std::string> reasoning_content;
-  std::string tool_calls;  // JSON array; empty: none
-  std::optional<std::string> tool_call_id;
-  std::optional<std::string> name;
+  std::optional<std::string> reasoning_content = std::nullopt;
+  std::string tool_calls = {};  // JSON array; empty: none
+  std::optional<std::string> tool_call_id = std::nullopt;
+  std::optional<std::string> name = std::nullopt;
 };
 
 struct ChatRequest {
   std::vector<ChatMessage> messages;
-  std::string tools;   // JSON array; empty: null
-  std::string kwargs;  // JSON object of further variables; empty: none
+  std::string tools = {};   // JSON array; empty: null
+  std::string kwargs = {};  // JSON object of further variables; empty: none
   bool add_generation_prompt = true;
-  LocalTime now;
+  LocalTime now = {};
 };
 
 class ChatRenderer {

@@ -132,7 +132,7 @@ void BigInt::floor_divide(const BigInt& a, const BigInt& b, BigInt& quotient, Bi
 }
 
 std::optional<double> BigInt::true_divide(const BigInt& a, const BigInt& b) {
-  if (a.zero()) return 0.0;
+  if (a.zero()) return b.negative_ ? -0.0 : 0.0;
   // Scale so that the quotient has 66 or 67 bits, keep "something was cut" in its last bit, and round once.
   const int64_t shift = 66 - (static_cast<int64_t>(a.bits()) - static_cast<int64_t>(b.bits()));
   BigInt quotient, remainder;

@@ -75,9 +75,10 @@ Value join(Interpreter& in, const Value& v, const Args& args) {
   return in.heap().string(out, markup);
 }
 
-// Sorted by key with Python's rules: a stable order in both directions.
+// Sorted by key with Python's rules: a stable order in both directions. With `listed`, keys are compared as
+// lists, which asks for equality first (so that two undefined keys are no error).
 std::vector<Value> sorted(Interpreter& in, const Value& v, const std::vector<AttributePath>& paths,
-                          bool reverse) {
+                          bool reverse, bool listed) {
   struct Row {
     Value item, key;
   };
@@ -85,9 +86,15 @@ std::vector<Value> sorted(Interpreter& in, const Value& v, const std::vector<Att
   Iterator* it = in.iterate(v);
   for (Value item; it->next(in, item);) {
     in.heap().step();
-    List* keys = in.heap().list();
-    for (const AttributePath& path : paths) keys->items.push_back(path.get(in, item));
-    rows.push_back({item, Value::of(keys)});
+    Value key;
+    if (listed) {
+      List* keys = in.heap().list();
+      for (const AttributePath& path : paths) keys->items.push_back(path.get(in, item));
+      key = Value::of(keys);
+    } else {
+      key = paths[0].get(in, item);
+    }
+    rows.push_back({item, key});
   }
   stable_sort(rows, [&](const Row& a, const Row& b) {
     return reverse ? ordered(in.heap(), b.key, a.key, Order::lt)
@@ -108,7 +115,7 @@ Value sort(Interpreter& in, const Value& v, const Args& args) {
   const auto [reverse, case_sensitive, attribute] =
       bind({"sort"}, args, {"reverse", "case_sensitive", "attribute"});
   const auto paths = AttributePath::list(in, attribute, !truth_or(case_sensitive, false));
-  return as_list(in, sorted(in, v, paths, truth_or(reverse, false)));
+  return as_list(in, sorted(in, v, paths, truth_or(reverse, false), true));
 }
 
 Value dictsort(Interpreter& in, const Value& v, const Args& args) {
@@ -119,8 +126,8 @@ Value dictsort(Interpreter& in, const Value& v, const Args& args) {
   if (v.is(Kind::undefined)) fail_runtime(PyClass::undefined, "{}", v.undefined->message());
   if (!v.is(Kind::dict)) type_error("'{}' object has no attribute 'items'", type_name(v));
   const AttributePath path(in, Value::of(what == "key" ? 0 : 1), !truth_or(case_sensitive, false));
-  return as_list(
-      in, sorted(in, make_view(in.heap(), v.dict, DictView::What::items), {path}, truth_or(reverse, false)));
+  return as_list(in, sorted(in, make_view(in.heap(), v.dict, DictView::What::items), {path},
+                            truth_or(reverse, false), false));
 }
 
 Value groupby(Interpreter& in, const Value& v, const Args& args) {
@@ -130,7 +137,7 @@ Value groupby(Interpreter& in, const Value& v, const Args& args) {
   const AttributePath path(in, attribute, lower, fallback), shown(in, attribute, false, fallback);
   List* out = in.heap().list();
   Value key = Value::missing();
-  for (const Value& item : sorted(in, v, {path}, false)) {
+  for (const Value& item : sorted(in, v, {path}, false, false)) {
     const Value k = path.get(in, item);
     if (key.is(Kind::missing) || !equal(in.heap(), key, k)) {
       key = k;

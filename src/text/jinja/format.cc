@@ -251,8 +251,8 @@ class Brace {
     if (conversion == 's') {
       v = to_str(in_, v);
     } else if (conversion == 'r' || conversion == 'a') {
-      const std::string text = repr(in_, v);
-      v = in_.heap().string(conversion == 'a' ? escape_non_ascii(text) : text);
+      const std::string shown = repr(in_, v);
+      v = in_.heap().string(conversion == 'a' ? escape_non_ascii(shown) : shown);
     } else if (conversion != 0) {
       value_error("Unknown conversion specifier {}", conversion);
     }

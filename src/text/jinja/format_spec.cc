@@ -38,6 +38,7 @@ class SpecReader {
     }
     if (i_ < text_.size()) spec_.type = text_[i_++];
     if (i_ < text_.size()) value_error("Invalid format specifier '{}'", text_);
+    check_grouping();
     return spec_;
   }
 
@@ -60,6 +61,14 @@ class SpecReader {
       spec_.align = text_[0];
       i_ = 1;
     }
+  }
+
+  void check_grouping() const {
+    static constexpr std::string_view kDecimal = "deEfFgG%", kPowers = "boxX";
+    const char type = spec_.type;
+    if (spec_.grouping == 0 || type == 0 || kDecimal.find(type) != kDecimal.npos) return;
+    if (spec_.grouping == '_' && kPowers.find(type) != kPowers.npos) return;
+    value_error("Cannot specify '{}' with '{}'.", spec_.grouping, type);
   }
 
   int64_t number(int64_t absent) {

@@ -38,6 +38,7 @@ void fill_dict(Interpreter& in, Dict& out, const Args& args) {
     type_error("dict expected at most 1 argument, got {}", args.positional.size());
   if (args.positional.size() == 1) {
     const Value& source = args.positional[0];
+    if (source.is(Kind::undefined)) fail_runtime(PyClass::undefined, "{}", source.undefined->message());
     Iterator* it =
         in.iterate(source.is(Kind::dict) ? make_view(in.heap(), source.dict, DictView::What::items) : source);
     for (Value pair; it->next(in, pair);) {

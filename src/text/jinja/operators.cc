@@ -68,9 +68,9 @@ std::optional<Value> sequence_op(Interpreter& in, BinaryOp op, const Value& a, c
   return std::nullopt;
 }
 
-// Start, count and step of a slice over `length` elements, as Python's slice.indices().
+// Start, stop, count and step of a slice over `length` elements, as Python's slice.indices().
 struct SliceBounds {
-  int64_t start, count, step;
+  int64_t start, stop, count, step;
 };
 
 SliceBounds slice_bounds(const Value& start, const Value& stop, const Value& step, int64_t length) {
@@ -87,7 +87,7 @@ SliceBounds slice_bounds(const Value& start, const Value& stop, const Value& ste
   int64_t count = 0;
   if (by > 0 && from < to) count = (to - from - 1) / by + 1;
   if (by < 0 && from > to) count = (from - to - 1) / -by + 1;
-  return {from, count, by};
+  return {from, to, count, by};
 }
 
 Value slice_text(Interpreter& in, const Str& s, const SliceBounds& b) {
@@ -116,7 +116,7 @@ Value slice_range(Interpreter& in, const Range& r, const SliceBounds& b) {
   Value out = Value::of_kind(Kind::range);
   const int64_t step = r.step * b.step;
   const int64_t start = r.start + b.start * r.step;
-  out.range = in.heap().make<Range>(start, start + b.count * step, step);
+  out.range = in.heap().make<Range>(start, r.start + b.stop * r.step, step);
   return out;
 }
 
