@@ -16,7 +16,8 @@ constexpr uint32_t kMaxDims = 4;  // GGML_MAX_DIMS
 constexpr uint64_t kDefaultAlignment = 32;
 constexpr auto kMaxInt64 = static_cast<uint64_t>(std::numeric_limits<int64_t>::max());
 
-// Ids and block sizes: ggml_type and GGML_QUANT_SIZES of gguf-py 0.17; ids that are absent were withdrawn.
+// Ids and block sizes: ggml_type and GGML_QUANT_SIZES of gguf-py 0.19.0; ids that are absent there are
+// unknown here.
 constexpr auto kGgmlTypes = std::to_array<GgmlType>({
     {0, "F32", 1, 4, QuantFormat::f32},     {1, "F16", 1, 2, QuantFormat::f16},
     {2, "Q4_0", 32, 18, QuantFormat::q4_0}, {3, "Q4_1", 32, 20, QuantFormat::q4_1},
