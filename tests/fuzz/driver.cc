@@ -154,6 +154,7 @@ int main(int argc, char** argv) {
   const bool files_only = !fs::is_directory(o.paths.front());
   const auto start = std::chrono::steady_clock::now();
   int64_t iteration = std::max<int64_t>(o.only, 0);
+  const int64_t first = iteration;
   while (!files_only) {
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     if (o.only < 0 && elapsed.count() >= o.seconds) break;
@@ -163,6 +164,6 @@ int main(int argc, char** argv) {
     if (o.only >= 0) break;
   }
   std::printf("%s: %zu corpus files, %lld mutations, seed %llu\n", name.c_str(), corpus.size(),
-              static_cast<long long>(iteration), static_cast<unsigned long long>(o.seed));
+              static_cast<long long>(iteration - first), static_cast<unsigned long long>(o.seed));
   return 0;
 }

@@ -69,9 +69,10 @@ def gguf(pairs, tensors, version=3, alignment=32):
 
 
 def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False):
-    """hidden 32, 2 heads of 16, 1 kv head, ffn 32, 1 layer, vocabulary 5."""
+    """2 heads, 1 kv head, 1 layer, vocabulary 5; small, so that mutations meet the metadata: hidden and ffn 8 (32 for blocks)."""
+    d = 32 if q8 else 8
     pairs = [("general.architecture", STRING, arch), (f"{arch}.block_count", U32, 1), (f"{arch}.context_length", U32, 64),
-             (f"{arch}.embedding_length", U32, 32), (f"{arch}.feed_forward_length", U32, 32),
+             (f"{arch}.embedding_length", U32, d), (f"{arch}.feed_forward_length", U32, d),
              (f"{arch}.attention.head_count", U32, 2), (f"{arch}.attention.head_count_kv", U32, 1),
              (f"{arch}.attention.layer_norm_rms_epsilon", F32, 1e-6), (f"{arch}.rope.freq_base", F32, 10000.0),
              ("tokenizer.ggml.model", STRING, "gpt2"), ("tokenizer.ggml.pre", STRING, "qwen2"),
@@ -87,25 +88,25 @@ def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False
         quantised = q8 and len(dims) == 2
         tensors.append((name, dims, 8 if quantised else 0, bytes(n // 32 * 34) if quantised else bytes(4 * n)))
 
-    add("token_embd.weight", 32, 5)
-    add("output_norm.weight", 32)
+    add("token_embd.weight", d, 5)
+    add("output_norm.weight", d)
     if not tied:
-        add("output.weight", 32, 5)
+        add("output.weight", d, 5)
     if rope_freqs:
-        tensors.append(("rope_freqs.weight", (8,), 0, struct.pack("<8f", *range(1, 9))))
+        tensors.append(("rope_freqs.weight", (d // 4,), 0, struct.pack(f"<{d // 4}f", *range(1, d // 4 + 1))))
     layer = "blk.0."
-    add(layer + "attn_norm.weight", 32)
-    for part, rows in (("q", 32), ("k", 16), ("v", 16)):
-        add(f"{layer}attn_{part}.weight", 32, rows)
+    add(layer + "attn_norm.weight", d)
+    for part, rows in (("q", d), ("k", d // 2), ("v", d // 2)):
+        add(f"{layer}attn_{part}.weight", d, rows)
         if biases:
             add(f"{layer}attn_{part}.bias", rows)
-    add(layer + "attn_output.weight", 32, 32)
+    add(layer + "attn_output.weight", d, d)
     if norms:
-        add(layer + "attn_q_norm.weight", 16)
-        add(layer + "attn_k_norm.weight", 16)
-    add(layer + "ffn_norm.weight", 32)
+        add(layer + "attn_q_norm.weight", d // 2)
+        add(layer + "attn_k_norm.weight", d // 2)
+    add(layer + "ffn_norm.weight", d)
     for part in ("gate", "up", "down"):
-        add(f"{layer}ffn_{part}.weight", 32, 32)
+        add(f"{layer}ffn_{part}.weight", d, d)
     return gguf(pairs, tensors)
 
 
@@ -121,7 +122,7 @@ put("gguf", "qwen2", model("qwen2", biases=True, extra=[
     ("qwen2.rope.scaling.type", STRING, "yarn"), ("qwen2.rope.scaling.factor", F32, 4.0),
     ("qwen2.rope.scaling.original_context_length", U32, 16), ("general.sampling.temp", F32, 0.7)]))
 put("gguf", "qwen3", model("qwen3", norms=True, extra=[
-    ("qwen3.attention.key_length", U32, 16), ("qwen3.attention.value_length", U32, 16), ("qwen3.attention.sliding_window", U32, 8),
+    ("qwen3.attention.key_length", U32, 4), ("qwen3.attention.value_length", U32, 4), ("qwen3.attention.sliding_window", U32, 8),
     ("qwen3.attention.sliding_window_pattern", ARRAY, (BOOL, [1]))]))
 
 # ---- config.json and generation_config.json
