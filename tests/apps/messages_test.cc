@@ -94,6 +94,17 @@ TEST(Messages, RowsAreUniqueCompleteAndAgree) {
   }
 }
 
+TEST(Messages, NoRowIsLeftOver) {
+  std::string all;
+  for (const auto& [file, content] : sources()) all += content;
+  for (const MessageRow& row : catalogue()) {
+    // The texts about a command are named after it.
+    static const std::regex of_command(R"(help\.[a-z]+(\.more)?)");
+    if (std::regex_match(std::string(row.code), of_command)) continue;
+    EXPECT_NE(all.find('"' + std::string(row.code) + '"'), all.npos) << row.code << " is used nowhere";
+  }
+}
+
 TEST(Messages, ArgumentsAreFilledOnce) {
   const Error error("file.open", {{"file", "{reason}"}, {"reason", "no {file}"}});
   EXPECT_EQ(message(Lang::en, error), "Cannot open {reason}: no {file}. Check the path and the permissions.");

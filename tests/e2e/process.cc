@@ -119,6 +119,12 @@ Ran qw(const std::vector<std::string>& args, const Input& input) {
     EXPECT_EQ(::openpty(&master, &slave, nullptr, nullptr, nullptr), 0);
     stdin_fd = slave;
   }
+  if (input.terminal_stderr) {
+    close_end(err.read_end);
+    close_end(err.write_end);
+    EXPECT_EQ(::openpty(&err.read_end, &err.write_end, nullptr, nullptr, nullptr), 0);
+    EXPECT_EQ(::fcntl(err.read_end, F_SETFD, FD_CLOEXEC), 0);
+  }
   if (!input.out_path.empty()) stdout_fd = ::open(input.out_path.c_str(), O_WRONLY | O_CLOEXEC);
   if (input.close_stdout) close_end(out.read_end);
   ::signal(SIGPIPE, SIG_IGN);

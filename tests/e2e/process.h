@@ -28,6 +28,7 @@ struct Input {
   std::string out_path = {};          // stdout goes to this file instead ("/dev/full")
   bool close_stdout = false;          // stdout is a pipe whose reader is gone
   bool terminal_stdin = false;        // stdin is a terminal (nothing is typed)
+  bool terminal_stderr = false;       // stderr is a terminal
   double interrupt_after_output = 0;  // seconds after the first byte of stdout: SIGINT
 };
 

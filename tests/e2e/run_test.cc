@@ -167,6 +167,19 @@ TEST(Run, APromptThatEndsInThinkingGivesReasoning) {
   EXPECT_EQ(plain.err, "");  // no terminal: no reasoning
 }
 
+TEST(Run, ReasoningIsDimOnATerminal) {
+  const TempFolder folder;
+  const std::string file = folder.file("t.jinja", "{{ messages[0].content }}<think>\n");
+  const std::vector<std::string> args{"Hello",        "--template",   file, "--greedy",
+                                      "--ignore-eos", "--max-tokens", "6"};
+  const Ran ran = qw(run(args), {.terminal_stderr = true});
+  EXPECT_EQ(ran.out, "\n");
+  EXPECT_NE(ran.err.find("\x1b[2m"), ran.err.npos) << ran.err;
+  auto json = args;
+  json.push_back("--json");
+  EXPECT_EQ(qw(run(json), {.terminal_stderr = true}).err, "");
+}
+
 TEST(Run, SystemMessage) {
   const int plain = run_json({"Hello", "--max-tokens", "1"})["usage"]["prompt_tokens"];
   EXPECT_GT(

@@ -5,6 +5,7 @@
 #include "apps/ids_input.h"
 #include "apps/memory.h"
 #include "apps/model_files.h"
+#include "apps/progress.h"
 #include "apps/sampling_flags.h"
 #include "base/mmap.h"
 #include "text/utf8.h"
@@ -256,9 +257,11 @@ Result<int> answer(Program& program, const Options& o, OpenModel& open, const Pr
                   .ignore_eos = o.ignore_eos,
                   .key = {}};
   const bool json = program.json(), dim = !json && console.err_is_terminal();
+  std::optional<Progress> progress(std::in_place, console, console.text("ui.answering"));
   bool reasoning_shown = false;
   const ShowDelta sink = [&](const OutputDelta& delta) -> Status {
     if (json) return {};
+    if (dim || !delta.text.empty()) progress.reset();
     if (dim && !delta.text.empty() && reasoning_shown) console.write_err("\n\n");
     reasoning_shown = dim && (reasoning_shown || !delta.reasoning.empty()) && delta.text.empty();
     return show(console, dim, delta);
@@ -266,6 +269,7 @@ Result<int> answer(Program& program, const Options& o, OpenModel& open, const Pr
   const Tokenizer* tokenizer = open.tokenizer ? &*open.tokenizer : nullptr;
   QW_TRY(const Answer a,
          generate(*engine, program.interrupts(), tokenizer, std::move(request), prompt.answer, sink));
+  progress.reset();
   const Stats stats = stats_of(a, open.load_s);
   QW_TRY(
       console.write(json ? to_json_line(answer_json(o, a, sampling.seed, stats)) + "\n" : std::string("\n")));
