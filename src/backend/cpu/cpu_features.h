@@ -1,4 +1,4 @@
-// What instruction sets this processor and operating system run. Test: tests/backend/per_isa_test.cc
+// What instruction sets this processor and operating system run. Test: tests/backend/peaks_test.cc
 #pragma once
 
 namespace qw::cpu {

@@ -1,7 +1,7 @@
 // KernelTable: what one instruction set computes, as plain function pointers over raw memory. CpuBackend
 // splits a call of Backend into ranges and calls these on the threads of its pool. Included by isa/*.cc,
 // which are compiled with flags of their own: nothing here may be an inline function or a library type
-// (docs/design.md §4, "Hazards"). Test: tests/backend/per_isa_*_test.cc
+// (docs/design.md §4, "Hazards"). Test: tests/backend
 #pragma once
 
 #include <cstddef>

@@ -19,8 +19,8 @@ void CpuBackend<Real>::linear(const Tensor& out, const Tensor& x, const Weight& 
   // Ranges are whole tiles of weight rows: few enough to share evenly, large enough to reuse a panel.
   const int64_t tiles = (n + kMaxTileN - 1) / kMaxTileN;
   const int64_t share = (tiles + 4 * pool_.threads() - 1) / (4 * pool_.threads());
-  const int64_t grain = std::max(m * k * kMaxTileN * share < kInlineCost ? tiles : int64_t{1},
-                                 m > 3 ? std::min<int64_t>(share, kPanelRows / kMaxTileN) : share);
+  const int64_t least = kInlineCost / std::max<int64_t>(m * k * kMaxTileN, 1) + 1;
+  const int64_t grain = std::max(least, m > 3 ? std::min<int64_t>(share, kPanelRows / kMaxTileN) : share);
   pool_.parallel_for(tiles, grain, [&](int64_t begin, int64_t end, int thread) {
     table_.linear(call, begin * kMaxTileN, std::min(end * kMaxTileN, n), scratch(thread));
   });
