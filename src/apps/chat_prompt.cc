@@ -3,10 +3,10 @@
 #include <utility>
 #include <vector>
 
+#include "apps/console.h"
 #include "apps/paths.h"
 #include "apps/tokenizer_files.h"
 #include "base/json.h"
-#include "base/mmap.h"
 #include "text/template_files.h"
 
 namespace qw::apps {
@@ -67,7 +67,7 @@ Result<ChatRenderer> make_renderer(std::vector<ChatTemplateSource> templates,
                                    std::vector<std::pair<std::string, std::string>> named_tokens,
                                    const std::optional<std::string>& template_file) {
   if (template_file) {
-    QW_TRY(std::string source, read_file(*template_file));
+    QW_TRY(std::string source, read_input(*template_file));
     templates = {{"default", std::move(source)}};
   }
   return ChatRenderer::create(templates, std::move(named_tokens));

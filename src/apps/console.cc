@@ -1,10 +1,14 @@
 #include "apps/console.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+
+#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -23,15 +27,23 @@ int write_all(int fd, std::string_view bytes) {
 }
 
 // Appends what one read gives; false at the end.
-Result<bool> read_some(std::string& out) {
+Result<bool> read_some(std::string& out, int fd = STDIN_FILENO) {
   std::array<char, kReadBytes> chunk;
   ssize_t n = 0;
   do {
-    n = ::read(STDIN_FILENO, chunk.data(), chunk.size());
+    n = ::read(fd, chunk.data(), chunk.size());
   } while (n < 0 && errno == EINTR);
   if (n < 0) return fail("input.read", {{"reason", std::strerror(errno)}});
   out.append(chunk.data(), static_cast<size_t>(n));
   return n > 0;
+}
+
+Result<std::string> read_all(int fd) {
+  std::string out;
+  while (true) {
+    QW_TRY(const bool more, read_some(out, fd));
+    if (!more) return out;
+  }
 }
 
 }  // namespace
@@ -69,11 +81,20 @@ void Console::note(std::string_view line) {
 }
 
 Result<std::string> read_stdin() {
-  std::string out;
-  while (true) {
-    QW_TRY(const bool more, read_some(out));
-    if (!more) return out;
-  }
+  return read_all(STDIN_FILENO);
+}
+
+Result<std::string> read_input(const std::string& file) {
+  if (file == "-") return read_stdin();
+  std::error_code error;
+  const auto type = std::filesystem::status(file, error).type();
+  if (type != std::filesystem::file_type::fifo && type != std::filesystem::file_type::character)
+    return read_file(file);
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail("file.open", {{"file", file}, {"reason", std::strerror(errno)}});
+  Result<std::string> content = read_all(fd);
+  ::close(fd);
+  return content;
 }
 
 Result<std::optional<std::string>> LineReader::next() {

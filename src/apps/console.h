@@ -37,6 +37,9 @@ class Console {
 
 // Everything up to the end of stdin. Errors: input.read (args reason).
 Result<std::string> read_stdin();
+// The content of a FILE argument: "-" is stdin; pipes and devices (as of the shell's "<(…)") are read too.
+// Errors: input.read, those of base's read_file.
+Result<std::string> read_input(const std::string& file);
 
 // stdin line by line, without waiting for more than the line that is asked for.
 class LineReader {

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "apps/console.h"
-#include "base/mmap.h"
 
 namespace qw::apps {
 
@@ -28,12 +27,8 @@ Result<std::vector<int32_t>> read_ids(std::string_view value) {
     if (!ids) return fail("cli.bad_ids", {{"found", ids.error().arg("found")}});
     return ids;
   }
-  std::string text, source = value == "-" ? "stdin" : std::string(value);
-  if (value == "-") {
-    QW_TRY(text, read_stdin());
-  } else {
-    QW_TRY(text, read_file(source));
-  }
+  const std::string source = value == "-" ? "stdin" : std::string(value);
+  QW_TRY(const std::string text, read_input(std::string(value)));
   QW_TRY(const Json json, parse_json(text, source));
   return ids_from_json(json, source);
 }

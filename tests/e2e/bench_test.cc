@@ -55,6 +55,12 @@ TEST(Bench, WrongUse) {
   EXPECT_EQ(qw({"bench", kModel, "-p", "1000000"}).status, 1);  // longer than the model allows
 }
 
+TEST(Bench, CtrlCIsStatus130) {
+  const Ran ran = qw({"bench", kModel, "-p", "0", "-n", "400", "-b", "32"}, {.interrupt_after_output = 0.02});
+  EXPECT_EQ(ran.status, 130);
+  EXPECT_EQ(ran.err, "");
+}
+
 TEST(Bench, TableHasALineATest) {
   const Ran ran = qw({"bench", kModel, "-p", "8", "-n", "2"});
   EXPECT_EQ(ran.status, 0);

@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "golden/golden.h"
+#include "base/mmap.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {
@@ -133,6 +133,8 @@ TEST(Run, WhereThePromptComesFrom) {
   const std::string file =
       folder.file("m.json", R"({"messages": [{"role": "user", "content": "Tell me, river"}], "other": 1})");
   EXPECT_EQ(ids({"--messages", file}, ""), expected);
+  EXPECT_EQ(ids({"--messages", "-"}, read_file(file).value()), expected);
+  EXPECT_EQ(ids({"--messages", "/dev/stdin"}, read_file(file).value()), expected);  // a pipe
   EXPECT_EQ(qw(run({}), {.terminal_stdin = true}).status, 2);
   EXPECT_EQ(qw(run({"-"}), {.in = "a\xff"}).status, 1);
 }

@@ -175,7 +175,7 @@ Result<int> bench_command(Program& program, Args args) {
   const int limit = open.model->info().max_positions;
   for (const BenchTest& t : tests)
     if (const int n = t.depth + t.prompt + t.generate; n > limit)
-      return fail("engine.context_too_long", {{"tokens", n}, {"limit", limit}});
+      return fail("model.too_long", {{"tokens", n}, {"limit", limit}});
   CpuPeaks peaks;
   {
     const Progress progress(program.console(), program.console().text("ui.peaks_progress"));

@@ -91,7 +91,7 @@ Result<int> logits_command(Program& program, Args args) {
   const ModelInfo& info = open.model->info();
   QW_TRY(check_ids(ids, info.vocab));
   if (ids.size() > static_cast<size_t>(info.max_positions))
-    return fail("engine.context_too_long", {{"tokens", ids.size()}, {"limit", info.max_positions}});
+    return fail("model.too_long", {{"tokens", ids.size()}, {"limit", info.max_positions}});
   QW_TRY(write_logits(program, open, ids, kv, taps, *out_file));
   if (program.json()) {
     const Json out{{"file", *out_file}, {"tokens", ids.size()}, {"vocab", info.vocab}};

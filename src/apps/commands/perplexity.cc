@@ -8,7 +8,6 @@
 #include "apps/ids_input.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
-#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -20,10 +19,6 @@ struct Score {
   int64_t n = 0;
   double nll = 0;  // sum, nats
 };
-
-Result<std::string> read_text(const std::string& file) {
-  return file == "-" ? read_stdin() : read_file(file);
-}
 
 // The window's sum of −log p of tokens n/2+1 … n−1, each given all before it.
 Score score_window(ForwardRunner& runner, Backend& backend, std::span<const int32_t> ids) {
@@ -87,10 +82,10 @@ Result<int> perplexity_command(Program& program, Args args) {
   const int n = static_cast<int>(context.value_or(kDefaultWindow));
   if (n % 2 != 0) return fail("cli.odd_context", {{"value", n}});
   QW_TRY(const DType kv, flags.kv_dtype(DType::f32));
-  QW_TRY(const std::string bytes, read_text(file));
+  QW_TRY(const std::string bytes, read_input(file));
   QW_TRY(OpenModel open, open_model(program, model_name, flags));
   const int limit = open.model->info().max_positions;
-  if (n > limit) return fail("engine.context_too_long", {{"tokens", n}, {"limit", limit}});
+  if (n > limit) return fail("model.too_long", {{"tokens", n}, {"limit", limit}});
   std::vector<int32_t> ids = open.tokenizer->encode(bytes, {.parse_special = false});
   QW_TRY(check_ids(ids, open.model->info().vocab));
   const int64_t windows = static_cast<int64_t>(ids.size()) / n;

@@ -1,48 +1,35 @@
 // qw render: messages to the prompt text, whole or a case a line. Test: tests/e2e/render_test.cc
-#include <fstream>
+#include <sstream>
 
 #include "apps/chat_prompt.h"
 #include "apps/commands/commands.h"
 #include "apps/jsonl.h"
-#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
 
-// FILE line by line.
-NextLine lines_of(const std::string& file, std::ifstream& in, LineReader& standard) {
-  if (file == "-") return [&standard] { return standard.next(); };
-  return [&in, file]() -> Result<std::optional<std::string>> {
-    std::string line;
-    if (std::getline(in, line)) return line;
-    if (in.bad()) return fail("file.open", {{"file", file}, {"reason", "read error"}});
-    return std::nullopt;
-  };
-}
-
 Status render_lines(Program& program, const ChatRenderer& renderer, const std::string& file,
                     const LocalTime& now) {
-  std::ifstream in;
-  if (file != "-") {
-    QW_TRY(MappedFile::open(file));  // says what is wrong with it
-    in.open(file, std::ios::binary);
-  }
   LineReader standard;
-  return answer_jsonl(program.console(), lines_of(file, in, standard),
-                      [&](const std::string& line) -> Result<Json> {
-                        QW_TRY(const Rendered rendered, renderer.render_json(line, now));
-                        return Json{{"rendered", rendered.text}};
-                      });
+  std::istringstream lines;
+  if (file != "-") {
+    QW_TRY(std::string content, read_input(file));
+    lines.str(std::move(content));
+  }
+  const NextLine next = [&]() -> Result<std::optional<std::string>> {
+    if (file == "-") return standard.next();
+    std::string line;
+    return std::getline(lines, line) ? std::optional(line) : std::nullopt;
+  };
+  return answer_jsonl(program.console(), next, [&](const std::string& line) -> Result<Json> {
+    QW_TRY(const Rendered rendered, renderer.render_json(line, now));
+    return Json{{"rendered", rendered.text}};
+  });
 }
 
 Status render_whole(Program& program, const ChatRenderer& renderer, const std::string& file,
                     const LocalTime& now) {
-  std::string object;
-  if (file == "-") {
-    QW_TRY(object, read_stdin());
-  } else {
-    QW_TRY(object, read_file(file));
-  }
+  QW_TRY(const std::string object, read_input(file));
   QW_TRY(const Rendered rendered, renderer.render_json(object, now));
   if (!program.json()) return program.console().write(rendered.text);
   return program.console().write(to_json_line(Json{{"rendered", rendered.text}}) + "\n");

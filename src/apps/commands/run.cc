@@ -7,7 +7,6 @@
 #include "apps/model_files.h"
 #include "apps/progress.h"
 #include "apps/sampling_flags.h"
-#include "base/mmap.h"
 #include "text/utf8.h"
 
 namespace qw::apps {
@@ -104,7 +103,7 @@ struct Input {
   std::string render_json;
 };
 
-Result<Input> read_input(Program& program, const Options& o) {
+Result<Input> take_input(Program& program, const Options& o) {
   Input in;
   const PromptUse use{.no_think = o.no_think, .kwargs = o.kwargs.value_or("")};
   if (o.ids) {
@@ -112,12 +111,7 @@ Result<Input> read_input(Program& program, const Options& o) {
     return in;
   }
   if (o.messages) {
-    std::string object;
-    if (*o.messages == "-") {
-      QW_TRY(object, read_stdin());
-    } else {
-      QW_TRY(object, read_file(*o.messages));
-    }
+    QW_TRY(const std::string object, read_input(*o.messages));
     QW_TRY(in.render_json, answer_object(object, *o.messages, use));
     return in;
   }
@@ -289,7 +283,7 @@ Result<int> run_command(Program& program, Args args) {
   QW_TRY(o.compute.kv_dtype(DType::f16));
   Input input;
   if (!o.dry_run) {
-    QW_TRY(input, read_input(program, o));
+    QW_TRY(input, take_input(program, o));
   }
   const OpenOptions files{.tokenizer = !o.dry_run, .tokenizer_may_be_absent = o.ids.has_value()};
   QW_TRY(OpenModel open, open_model(program, o.model, o.compute, files));
