@@ -1,5 +1,5 @@
 // One answer of the engine: tokens become text and reasoning as they arrive, stop strings end it, ctrl-C ends
-// it early. Used by run and chat. Test: tests/e2e/run_test.cc
+// it early. Test: tests/e2e/run_test.cc
 #pragma once
 
 #include <functional>

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "apps/chat/splice.h"
+#include "text/utf8.h"
 
 namespace qw::chat {
 namespace {
@@ -66,6 +67,10 @@ Result<bool> Chat::run() {
     QW_TRY(const std::optional<std::string> line, ui_.read());
     if (!line) break;
     if (line->find_first_not_of(" \t\n") == line->npos) continue;
+    if (!text::utf8_valid(*line)) {
+      fail_turn(Error("input.not_utf8"));
+      continue;
+    }
     const ChatLine parsed = parse_line(*line);
     if (const auto* c = std::get_if<ChatCommand>(&parsed)) {
       QW_TRY(command(*c));

@@ -1,16 +1,20 @@
 // qw chat: options, and the parts put together. Test: tests/e2e/chat_test.cc
 #include "apps/chat/chat.h"
+#include "apps/chat_prompt.h"
 #include "apps/commands/commands.h"
+#include "apps/memory.h"
 #include "apps/model_files.h"
 #include "apps/paths.h"
 #include "apps/sampling_flags.h"
 #include "base/env.h"
-#include "base/mmap.h"
+#include "text/utf8.h"
 
 namespace qw::apps {
 namespace {
 
 using chat::Chat;
+
+constexpr int kMinContext = 256;  // shorter ones are no conversation
 
 struct ChatFlags {
   std::optional<std::string> model;
@@ -48,21 +52,29 @@ bool has_editor(const Console& console) {
   return console.in_is_terminal() && console.out_is_terminal() && term && *term != "dumb";
 }
 
-// The variables for the template: --kwargs, and --no-think, which wins. Errors: cli.kwargs, json.parse.
+// The variables for the template: --kwargs, and --no-think, which wins. Errors: cli.bad_kwargs, cli.not_utf8.
 Result<std::string> template_arguments(const ChatFlags& flags) {
+  if (flags.system && !text::utf8_valid(*flags.system)) return fail("cli.not_utf8");
   Json object = Json::object();
   if (flags.kwargs) {
-    QW_TRY(object, parse_json(*flags.kwargs, "--kwargs"));
-    if (!object.is_object()) return fail("cli.kwargs", {{"value", *flags.kwargs}});
+    const Result<Json> given = parse_json(*flags.kwargs, "--kwargs");
+    if (!given || !given->is_object()) return fail("cli.bad_kwargs", {{"value", *flags.kwargs}});
+    object = *given;
   }
   if (flags.no_think) object["enable_thinking"] = false;
   return object.dump();
 }
 
-Result<ChatRenderer> open_renderer(const Tokenizer& tokenizer, const ChatFlags& flags) {
-  if (!flags.template_file) return ChatRenderer::create(tokenizer.chat_templates(), tokenizer.named_tokens());
-  QW_TRY(std::string source, read_file(*flags.template_file));
-  return ChatRenderer::create({{"default", std::move(source)}}, tokenizer.named_tokens());
+// One sequence, as long as the model and the memory allow.
+Result<std::unique_ptr<Engine>> make_engine(Program& program, const ChatFlags& flags, const OpenModel& open) {
+  EngineOptions options{.max_seqs = 1};
+  QW_TRY(options.kv_dtype, flags.compute.kv_dtype(DType::f16));
+  const int limit = open.model->info().max_positions;
+  const int64_t ctx = flags.compute.ctx.value_or(limit);
+  if (ctx > limit) return fail("engine.context_too_long", {{"tokens", ctx}, {"limit", limit}});
+  options.ctx_tokens = static_cast<int>(ctx);
+  QW_TRY(fit_memory(program.console(), *open.model, options, flags.compute.ctx.has_value(), kMinContext));
+  return Engine::create(open.model, *open.backend, options);
 }
 
 Result<Past> find_past(const std::filesystem::path& folder) {
@@ -76,7 +88,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                       std::unique_ptr<chat::Terminal> terminal) {
   Console& console = program.console();
   QW_TRY(const OpenModel open, open_model(program, *flags.model, flags.compute));
-  QW_TRY(const ChatRenderer renderer, open_renderer(*open.tokenizer, flags));
+  QW_TRY(const ChatRenderer renderer, renderer_of(*open.tokenizer, flags.template_file));
   QW_TRY(SamplingParams sampling, resolve_sampling(flags.sampling, open.checkpoint.generation));
   QW_TRY(std::string kwargs, template_arguments(flags));
   chat::ChatOptions options{.sampling = std::move(sampling),
@@ -84,11 +96,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                             .stop = flags.stop,
                             .kwargs = std::move(kwargs),
                             .folder = home / "chats"};
-  QW_TRY(const DType kv, flags.compute.kv_dtype(DType::f16));
-  QW_TRY(const auto engine,
-         Engine::create(
-             open.model, *open.backend,
-             {.ctx_tokens = static_cast<int>(flags.compute.ctx.value_or(0)), .kv_dtype = kv, .max_seqs = 1}));
+  QW_TRY(const auto engine, make_engine(program, flags, open));
   const chat::ChatModel model{
       .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),
       .tokenizer = *open.tokenizer,
