@@ -209,6 +209,7 @@ bool answered_pieces(PtyProgram& p, const fs::path& home, size_t n) {
 }
 
 TEST_F(ChatTerminal, EditSendPasteResizeLeave) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   PtyProgram p(args(), env());
   ASSERT_TRUE(p.expect("/help")) << p.shown();
   p.send("helo wörld 👩‍🚀x");
@@ -235,6 +236,7 @@ TEST_F(ChatTerminal, EditSendPasteResizeLeave) {
 }
 
 TEST_F(ChatTerminal, SecondInterruptLeaves) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   PtyProgram p(args(), env());
   ASSERT_TRUE(p.expect("/help"));
   p.send("text\x03");
@@ -246,6 +248,7 @@ TEST_F(ChatTerminal, SecondInterruptLeaves) {
 }
 
 TEST_F(ChatTerminal, TheTerminalIsRestoredHoweverItEnds) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   for (const int signal : {SIGKILL, SIGTERM, SIGHUP, SIGSEGV, SIGINT}) {
     PtyProgram p(args(), env());
     ASSERT_TRUE(p.expect("/help"));
@@ -258,6 +261,7 @@ TEST_F(ChatTerminal, TheTerminalIsRestoredHoweverItEnds) {
 }
 
 TEST_F(ChatTerminal, InterruptEndsTheAnswerNotTheProgram) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   if (smollm2().empty()) GTEST_SKIP() << "the small real model is not in ../shared/models";
   PtyProgram p({"chat", smollm2(), "--seed", "1"}, env());
   ASSERT_TRUE(p.expect("/help", 120));
@@ -273,6 +277,7 @@ TEST_F(ChatTerminal, InterruptEndsTheAnswerNotTheProgram) {
 }
 
 TEST_F(ChatTerminal, AConversationSurvivesKill) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   if (smollm2().empty()) GTEST_SKIP() << "the small real model is not in ../shared/models";
   std::string shown;
   {

@@ -176,4 +176,13 @@ std::string TempFolder::file(const std::string& name, const std::string& content
   return (path_ / name).string();
 }
 
+bool have_terminals() {
+  int master = -1;
+  int slave = -1;
+  if (::openpty(&master, &slave, nullptr, nullptr, nullptr) != 0) return false;
+  ::close(master);
+  ::close(slave);
+  return true;
+}
+
 }  // namespace qw::e2e

@@ -54,4 +54,7 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
+// False where no pseudo-terminal can be had (a chroot without /dev/pts): tests that need one then skip.
+bool have_terminals();
+
 }  // namespace qw::e2e

@@ -117,6 +117,7 @@ TEST(Run, IdsImplyRaw) {
 }
 
 TEST(Run, WhereThePromptComesFrom) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   const std::vector<std::string> rest{"--greedy", "--max-tokens", "4", "--ignore-eos"};
   const auto ids = [&](std::vector<std::string> args, const std::string& in) {
     args.insert(args.end(), rest.begin(), rest.end());
@@ -170,6 +171,7 @@ TEST(Run, APromptThatEndsInThinkingGivesReasoning) {
 }
 
 TEST(Run, ReasoningIsDimOnATerminal) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
   const TempFolder folder;
   const std::string file = folder.file("t.jinja", "{{ messages[0].content }}<think>\n");
   const std::vector<std::string> args{"Hello",        "--template",   file, "--greedy",
