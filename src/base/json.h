@@ -1,5 +1,5 @@
 // JSON helpers around nlohmann-json: parsing that answers with a Result, and typed look-ups with errors that
-// name the key. Test: tests/base/json_test.cc
+// name the key. Test: tests/base/base_test.cc
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A file mapped read-only, shared and never copied. Test: tests/base/mmap_test.cc
+// A file mapped read-only, shared and never copied. Test: tests/base/base_test.cc
 #pragma once
 
 #include <cstddef>

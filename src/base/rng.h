@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy
 // as 1, 2, 3", SC 2011). A draw is a pure function of (key, counter), so no thread, batch slot or order of
-// calls can change it. Test: tests/base/rng_test.cc (known answers of the paper's Random123 kit)
+// calls can change it. Test: tests/base/base_test.cc (known answers of the paper's Random123 kit)
 #pragma once
 
 #include <array>

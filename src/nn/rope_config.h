@@ -1,6 +1,6 @@
 // Rotary frequencies from a config, in both spellings (hub: rope_theta + rope_scaling; transformers 5:
 // rope_parameters). Formulas as in transformers' modeling_rope_utils.py: default, linear (Chen et al. 2023),
-// yarn (Peng et al. 2023), llama3. Test: tests/nn/rope_config_test.cc
+// yarn (Peng et al. 2023), llama3. Test: tests/nn/config_reader_test.cc
 #pragma once
 
 #include "nn/config_reader.h"

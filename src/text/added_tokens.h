@@ -1,5 +1,5 @@
 // Tokens that are found in a text before it is split into words ("<|im_end|>"), with the flags of HF
-// `tokenizers` (tokenizer/added_vocabulary). Test: tests/text/added_tokens_test.cc, tests/text/golden_test.cc
+// `tokenizers` (tokenizer/added_vocabulary). Test: tests/text/tokenizer_test.cc, tests/text/golden_test.cc
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // qw logits: the logits of every position of given ids, and all named values inside the model, as
-// safetensors. Test: tests/e2e/logits_test.cc
+// safetensors. Test: tests/e2e/golden_test.cc
 #include <chrono>
 
 #include "apps/commands/commands.h"

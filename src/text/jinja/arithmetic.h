@@ -1,4 +1,4 @@
-// Numbers: Python's arithmetic of bool, int of any size and float. Test: tests/text/jinja_value_test.cc
+// Numbers: Python's arithmetic of bool, int of any size and float. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/ast.h"

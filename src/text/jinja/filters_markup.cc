@@ -1,5 +1,5 @@
 // Filters that make or read JSON and HTML. Spec: jinja2.filters, markupsafe, transformers' tojson.
-// Test: tests/text/jinja_template_test.cc
+// Test: tests/text/chat_template_test.cc
 #include <algorithm>
 
 #include "text/jinja/args.h"

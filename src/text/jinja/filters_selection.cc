@@ -1,5 +1,5 @@
 // map, select and their kin, which apply other filters and tests one item at a time, when they are asked for
-// it; default and attr. Spec: jinja2.filters. Test: tests/text/jinja_template_test.cc
+// it; default and attr. Spec: jinja2.filters. Test: tests/text/chat_template_test.cc
 #include <algorithm>
 
 #include "text/jinja/args.h"

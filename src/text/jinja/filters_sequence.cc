@@ -1,4 +1,4 @@
-// Filters over sequences and mappings. Spec: jinja2.filters. Test: tests/text/jinja_template_test.cc
+// Filters over sequences and mappings. Spec: jinja2.filters. Test: tests/text/chat_template_test.cc
 #include <algorithm>
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// Filters over text. Spec: jinja2.filters. Test: tests/text/jinja_template_test.cc
+// Filters over text. Spec: jinja2.filters. Test: tests/text/chat_template_test.cc
 #include <algorithm>
 
 #include "text/jinja/args.h"

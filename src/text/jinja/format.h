@@ -1,5 +1,5 @@
 // Python's three ways to format: "…" % args, "…".format(args), and the mini-language of format
-// specifications. Test: tests/text/jinja_value_test.cc
+// specifications. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

@@ -1,5 +1,5 @@
 // The global functions of templates. Spec: jinja2.defaults, jinja2.utils, transformers' chat_template_utils.
-// Test: tests/text/jinja_template_test.cc
+// Test: tests/text/chat_template_test.cc
 #include <algorithm>
 
 #include "text/jinja/args.h"

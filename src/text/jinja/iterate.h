@@ -1,4 +1,4 @@
-// Iterators over values. Test: tests/text/jinja_template_test.cc
+// Iterators over values. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

@@ -1,5 +1,5 @@
 // JSON text → Value, keeping the order of keys and the spelling of numbers (1.0 stays a float, big integers
-// stay exact). Test: tests/text/jinja_value_test.cc
+// stay exact). Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <string_view>

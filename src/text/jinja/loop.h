@@ -1,5 +1,5 @@
 // The special variable `loop` and the filter of a for loop. Spec: jinja2.runtime.LoopContext.
-// Test: tests/text/jinja_template_test.cc
+// Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

@@ -1,4 +1,4 @@
-// Macros and the callers of call blocks. Spec: jinja2.runtime.Macro. Test: tests/text/jinja_template_test.cc
+// Macros and the callers of call blocks. Spec: jinja2.runtime.Macro. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

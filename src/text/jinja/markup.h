@@ -1,4 +1,4 @@
-// markupsafe: strings that are already escaped for HTML. Test: tests/text/jinja_template_test.cc
+// markupsafe: strings that are already escaped for HTML. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

@@ -1,5 +1,5 @@
 // The methods of dict, list, tuple, range, int and float that change nothing. Spec: Python 3.14.
-// Test: tests/text/jinja_template_test.cc
+// Test: tests/text/chat_template_test.cc
 #include <algorithm>
 #include <cmath>
 

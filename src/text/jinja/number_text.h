@@ -1,5 +1,5 @@
 // int("…") and float("…") of Python: signs, underscores, blanks around, digits of any script.
-// Test: tests/text/jinja_value_test.cc
+// Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <optional>

@@ -1,4 +1,4 @@
-// Python's operators. Test: tests/text/jinja_value_test.cc
+// Python's operators. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/interpreter.h"

@@ -1,5 +1,5 @@
 // Tokens → syntax tree: the grammar of jinja2.parser with the extensions that transformers enables (break,
-// continue, generation). Nesting is bounded. Test: tests/text/jinja_template_test.cc
+// continue, generation). Nesting is bounded. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <initializer_list>

@@ -1,5 +1,5 @@
 // Values as text, exactly as Python prints them: str(), repr(), json.dumps(), and the shortest form of
-// floats. Test: tests/text/jinja_value_test.cc
+// floats. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <string>

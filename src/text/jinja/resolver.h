@@ -1,6 +1,6 @@
 // Gives every name of a tree its slot, with the scoping of jinja2 (idtracking.py and compiler.py): what a
 // name means is decided before the template runs, from where it is read and stored, not from what was
-// assigned at the time. Also binds the names of filters and tests. Test: tests/text/jinja_template_test.cc
+// assigned at the time. Also binds the names of filters and tests. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include "text/jinja/ast.h"

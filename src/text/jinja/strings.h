@@ -1,4 +1,4 @@
-// Python's string algorithms on UTF-8 text. Test: tests/text/jinja_value_test.cc
+// Python's string algorithms on UTF-8 text. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <string>

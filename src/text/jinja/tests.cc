@@ -1,4 +1,4 @@
-// The tests of `is`. Spec: jinja2.tests. Test: tests/text/jinja_template_test.cc
+// The tests of `is`. Spec: jinja2.tests. Test: tests/text/chat_template_test.cc
 #include <algorithm>
 
 #include "text/jinja/args.h"

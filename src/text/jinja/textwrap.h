@@ -1,5 +1,5 @@
 // Python's textwrap.wrap for one paragraph, as the filter wordwrap uses it (tabs and newlines are left
-// alone). Test: tests/text/jinja_template_test.cc
+// alone). Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <cstdint>

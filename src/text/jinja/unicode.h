@@ -1,5 +1,5 @@
 // What Python's str methods know about code points (Unicode 16): properties and full case mappings.
-// Data: unicode_props.inc, written by tools/make_unicode_props.py. Test: tests/text/jinja_unicode_test.cc
+// Data: unicode_props.inc, written by tools/make_unicode_props.py. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <cstdint>

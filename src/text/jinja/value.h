@@ -1,6 +1,6 @@
 // The values of templates, with the meaning of Python's. A Value is a 16-byte handle; what it points to
 // belongs to a Heap and lives as long as that. Strings are UTF-8 counted in code points. Spec: jinja2 3.1.6
-// on Python 3.14. Test: tests/text/jinja_value_test.cc
+// on Python 3.14. Test: tests/text/chat_template_test.cc
 #pragma once
 
 #include <cstdint>
