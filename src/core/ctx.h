@@ -22,6 +22,7 @@ struct Ctx {
   Tape* tape = nullptr;                  // null: inference, nothing is recorded
   const Trace* trace = nullptr;          // null: no taps
   const AdapterMap* adapters = nullptr;  // null: the base model alone
+  bool recompute = false;  // under a tape: layers keep their input alone and run again (nn/scratch.h)
 
   Tensor alloc(const Shape& shape) const { return arena.alloc(shape, backend.real()); }
   void tap(std::string_view name, const Tensor& value) const {

@@ -199,20 +199,21 @@ class Decoder : public Model {
 
   bool tied_head() const override { return c_.tied; }
 
-  Tensor forward(Ctx& cx, const Batch& b) const override {
+  const Weight& head() const override { return c_.tied ? embed_.weight : head_.weight; }
+
+  Tensor features(Ctx& cx, const Batch& b) const override {
     Tensor x = embed_(cx, cx.arena.upload(b.ids));  // [T, D]
     cx.tap("embed", x);
     const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
     for (size_t il = 0; il < layers_.size(); ++il) {
-      x = nn::with_scratch(cx, x, [&](const Tensor& in) {
-        return layers_[il].forward(cx, in, table, step, c_, static_cast<int>(il));
+      x = nn::with_scratch(cx, x, [this, table, step, il](Ctx& inner, const Tensor& in) {
+        return layers_[il].forward(inner, in, table, step, c_, static_cast<int>(il));
       });
       if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
     }
     if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-    x = norm_(cx, x);
-    return ops::linear(cx, x, c_.tied ? embed_.weight : head_.weight);  // [R, V]
+    return norm_(cx, x);
   }
 
  private:

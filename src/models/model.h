@@ -35,8 +35,13 @@ class Model {
   virtual bool tied_head() const = 0;
   // What each layer keeps of the past.
   virtual std::vector<LayerCache> cache_spec() const = 0;
+  // What the head makes logits of: the last hidden states, normed, [R, D], real(), of the rows
+  // batch.logit_rows. Under a tape the batch must outlive backward().
+  virtual Tensor features(Ctx& cx, const Batch& batch) const = 0;
+  // The head [V, D].
+  virtual const Weight& head() const = 0;
   // Logits [R, V], real(), of the rows batch.logit_rows.
-  virtual Tensor forward(Ctx& cx, const Batch& batch) const = 0;
+  virtual Tensor forward(Ctx& cx, const Batch& batch) const;
 };
 
 struct LoadOptions {

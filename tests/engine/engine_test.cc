@@ -343,6 +343,8 @@ class Poisoned : public Model {
   void visit(Visitor& v) override { inner_->visit(v); }
   bool tied_head() const override { return inner_->tied_head(); }
   std::vector<LayerCache> cache_spec() const override { return inner_->cache_spec(); }
+  Tensor features(Ctx& cx, const Batch& b) const override { return inner_->features(cx, b); }
+  const Weight& head() const override { return inner_->head(); }
   Tensor forward(Ctx& cx, const Batch& b) const override {
     const Tensor logits = inner_->forward(cx, b);
     for (size_t r = 0; r < b.logit_rows.size(); ++r)

@@ -149,7 +149,9 @@ class ToyHybrid : public Model {
             {CacheSpec{CacheSpec::Kind::paged, kHeads, kHeadDim, 0, 0}}};
   }
 
-  Tensor forward(Ctx& cx, const Batch& b) const override {
+  const Weight& head() const override { return embed_; }
+
+  Tensor features(Ctx& cx, const Batch& b) const override {
     Tensor x = ops::embedding(cx, cx.arena.upload(b.ids), embed_);  // [T, D]
     x = ops::add(cx, x, recur(cx, x, b.plan));
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
@@ -160,7 +162,7 @@ class ToyHybrid : public Model {
                        ops::linear(cx, h, v_).view(heads), step, {1, 0.25, 0});
     x = ops::add(cx, x, a.view({b.n_rows(), kHidden}));
     x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-    return ops::linear(cx, ops::rms_norm(cx, x, norm_, 1e-6), embed_);  // [R, V]
+    return ops::rms_norm(cx, x, norm_, 1e-6);  // [R, D]
   }
 
  private:
