@@ -3,9 +3,9 @@
 // and rows of one batch may use different ones. Test: tests/ops/adapter_test.cc
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/weight.h"
@@ -15,10 +15,11 @@ namespace qw {
 struct Lora {
   Weight a;            // [r, K]
   Weight b;            // [N, r]
-  double scale = 1.0;  // alpha / r
+  double scale = 1.0;  // alpha / r, or alpha / √r (rsLoRA)
 };
 
-// Adapters of the weights of one model, by weight name.
+// Adapters of the weights of one model, by weight name. Walks go in the order of the names, so that sums over
+// an adapter (gradient norms) do not depend on the library.
 class AdapterSet {
  public:
   void add(const std::string& weight_name, Lora lora) {
@@ -28,10 +29,17 @@ class AdapterSet {
     const auto it = by_weight_.find(weight_name);
     return it == by_weight_.end() ? nullptr : &it->second;
   }
-  std::unordered_map<std::string, Lora>& all() { return by_weight_; }
+  std::map<std::string, Lora>& all() { return by_weight_; }
+  const std::map<std::string, Lora>& all() const { return by_weight_; }
+  // Every A and B, for an optimiser.
+  std::vector<Weight*> weights() {
+    std::vector<Weight*> out;
+    for (auto& [name, lora] : by_weight_) out.insert(out.end(), {&lora.a, &lora.b});
+    return out;
+  }
 
  private:
-  std::unordered_map<std::string, Lora> by_weight_;
+  std::map<std::string, Lora> by_weight_;
 };
 
 // Rows [begin, end) of a batch use this set. Ranges of a batch do not overlap; rows in none use the base

@@ -1,0 +1,93 @@
+#include "io/staged_folder.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace qw {
+namespace {
+
+namespace fs = std::filesystem;
+
+tl::unexpected<Error> write_error(const fs::path& path, int error) {
+  return fail("file.write", {{"file", path.string()}, {"reason", std::strerror(error)}});
+}
+
+// Files and folders alike.
+Status flush(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return write_error(path, errno);
+  const int failed = ::fsync(fd) == 0 ? 0 : errno;
+  ::close(fd);
+  if (failed != 0) return write_error(path, failed);
+  return {};
+}
+
+Result<std::vector<fs::path>> list(const fs::path& folder) {
+  std::vector<fs::path> out;
+  std::error_code ec;
+  for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec))
+    out.push_back(it->path());
+  if (ec) return write_error(folder, ec.value());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Status move(const fs::path& from, const fs::path& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return write_error(to, errno);
+  return {};
+}
+
+}  // namespace
+
+Result<StagedFolder> StagedFolder::create(const fs::path& target) {
+  // "out/" has an empty file name: the folder meant is its parent.
+  const fs::path clean = target.has_filename() ? target : target.parent_path();
+  const fs::path parent = clean.has_parent_path() ? clean.parent_path() : fs::path(".");
+  std::error_code ec;
+  fs::create_directories(parent, ec);
+  if (ec) return write_error(parent, ec.value());
+  std::string temp = (parent / fmt::format(".{}.XXXXXX", clean.filename().string())).string();
+  if (::mkdtemp(temp.data()) == nullptr) return write_error(clean, errno);
+  StagedFolder staged(clean, temp);
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  if (::chmod(temp.c_str(), 0777 & ~mask) != 0) return write_error(clean, errno);
+  return staged;
+}
+
+StagedFolder::StagedFolder(StagedFolder&& other) noexcept
+    : target_(std::move(other.target_)), temp_(std::exchange(other.temp_, {})) {}
+
+StagedFolder::~StagedFolder() {
+  std::error_code ec;
+  if (!temp_.empty()) fs::remove_all(temp_, ec);
+}
+
+Status StagedFolder::commit(std::string_view last) {
+  QW_TRY(std::vector<fs::path> files, list(temp_));
+  for (const fs::path& file : files) QW_TRY(flush(file));
+  QW_TRY(flush(temp_));
+  std::error_code ec;
+  if (fs::is_directory(target_, ec)) {
+    std::stable_partition(files.begin(), files.end(),
+                          [&](const fs::path& f) { return f.filename() != last; });
+    for (const fs::path& file : files) QW_TRY(move(file, target_ / file.filename()));
+    fs::remove(temp_, ec);
+    temp_.clear();
+    return flush(target_);
+  }
+  QW_TRY(move(temp_, target_));
+  temp_.clear();
+  return flush(target_.has_parent_path() ? target_.parent_path() : fs::path("."));
+}
+
+}  // namespace qw
