@@ -43,11 +43,17 @@ Result<double> parse_number(std::string_view value, std::string_view option, Num
 }
 
 void CommandLine::argument(std::string_view shown, std::string* value, bool required) {
-  arguments_.push_back({std::string(shown), required, [value](std::string v) { *value = std::move(v); }});
+  arguments_.push_back(
+      {std::string(shown), required, [value](std::string v) { *value = std::move(v); }, false});
 }
 
 void CommandLine::argument(std::string_view shown, std::optional<std::string>* value) {
-  arguments_.push_back({std::string(shown), false, [value](std::string v) { *value = std::move(v); }});
+  arguments_.push_back({std::string(shown), false, [value](std::string v) { *value = std::move(v); }, false});
+}
+
+void CommandLine::arguments(std::string_view shown, std::vector<std::string>* values) {
+  arguments_.push_back(
+      {std::string(shown), true, [values](std::string v) { values->push_back(std::move(v)); }, true});
 }
 
 void CommandLine::flag(std::string_view name, bool* value, std::string_view help) {
@@ -163,9 +169,13 @@ Status CommandLine::apply_option(Args args, size_t& i) {
 }
 
 Status CommandLine::apply_argument(const std::string& value) {
-  if (next_argument_ >= arguments_.size())
+  if (next_argument_ < arguments_.size()) {
+    arguments_[next_argument_++].set(value);
+  } else if (!arguments_.empty() && arguments_.back().repeats) {
+    arguments_.back().set(value);
+  } else {
     return fail("cli.extra_argument", {{"value", value}, {"command", name_}});
-  arguments_[next_argument_++].set(value);
+  }
   return {};
 }
 
@@ -190,7 +200,7 @@ Status CommandLine::parse(Args args) {
 std::string CommandLine::help(Lang lang) const {
   std::string usage = fmt::format("qw {}", name_);
   for (const Argument& a : arguments_)
-    usage += a.required ? fmt::format(" {}", a.shown) : fmt::format(" [{}]", a.shown);
+    usage += a.required ? fmt::format(" {}{}", a.shown, a.repeats ? "…" : "") : fmt::format(" [{}]", a.shown);
   std::string out = apps::text(lang, "help.usage", {{"usage", usage}}) + "\n\n";
   out += apps::text(lang, fmt::format("help.{}", name_)) + "\n";
   const std::string more = fmt::format("help.{}.more", name_);

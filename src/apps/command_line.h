@@ -42,6 +42,8 @@ class CommandLine {
   // Arguments fill in the order of declaration. `shown` is the word in the usage line ("MODEL").
   void argument(std::string_view shown, std::string* value, bool required);
   void argument(std::string_view shown, std::optional<std::string>* value);
+  // All that are left, at least one; declared last.
+  void arguments(std::string_view shown, std::vector<std::string>* values);
 
   // Options. `name` is "--name" or "-n"; `help` the code of the text.
   void flag(std::string_view name, bool* value, std::string_view help);
@@ -78,6 +80,7 @@ class CommandLine {
     std::string shown;
     bool required;
     std::function<void(std::string)> set;
+    bool repeats = false;
   };
 
   const Option* find(std::string_view name) const;

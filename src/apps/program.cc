@@ -50,7 +50,7 @@ Result<int> Program::general_help() {
   std::string out = console_.text("help.usage", {{"usage", "qw COMMAND …"}}) + "\n\n";
   out += console_.text("help.qw") + "\n\n" + console_.text("help.commands") + "\n";
   for (const Command& c : commands())
-    out += fmt::format("  {:<12}{}\n", c.name, console_.text(fmt::format("help.{}", c.name)));
+    out += fmt::format("  {:<17}{}\n", c.name, console_.text(fmt::format("help.{}", c.name)));
   out += fmt::format("\n{}\n", console_.text("help.each"));
   QW_TRY(console_.write(out));
   return kExitOk;

@@ -263,4 +263,11 @@ std::optional<SplitRule> rule_of_regex(std::string_view regex) {
   return std::nullopt;
 }
 
+std::string_view regex_of_rule(SplitRule rule) {
+  for (const KnownRegex& known : kKnownRegexes) {
+    if (known.rule == rule) return known.regex;
+  }
+  return {};
+}
+
 }  // namespace qw::text

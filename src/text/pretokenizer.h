@@ -32,6 +32,8 @@ size_t piece_end(SplitRule rule, std::string_view text, size_t pos);
 
 // The rule that a regex of tokenizer.json stands for, recognised by its exact spelling.
 std::optional<SplitRule> rule_of_regex(std::string_view regex);
+// The other way; "" for a rule that no tokenizer.json spells as a regex.
+std::string_view regex_of_rule(SplitRule rule);
 
 // One step of a pre-tokenizer: an optional space before the text, where it does not begin with one, then a
 // split.
