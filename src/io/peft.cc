@@ -34,6 +34,7 @@ class Matrices {
       if (w->shape.rank() == 2) by_module_.emplace(module_name(*w), w);
     // Where the embedding is the head too, an adapter may only go on that second use.
     if (const auto it = by_module_.find(kEmbedding); it != by_module_.end()) {
+      embedding_ = it->second;
       if (!by_module_.contains(kHead)) by_module_.emplace(kHead, it->second);
       by_module_.erase(it);
     }
@@ -43,6 +44,16 @@ class Matrices {
     return it == by_module_.end() ? nullptr : it->second;
   }
   const std::map<std::string, const Weight*, std::less<>>& all() const { return by_module_; }
+  // PEFT adds a copy of the embedding or the head where an adapter touches it, for the case that the
+  // vocabulary grew ("base_model.model.lm_head.base_layer.weight"): the weight so repeated, or null.
+  const Weight* copied_by(std::string_view tensor) const {
+    if (!tensor.starts_with(kPrefix) || !tensor.ends_with(kWeight)) return nullptr;
+    tensor.remove_prefix(kPrefix.size());
+    tensor.remove_suffix(kWeight.size());
+    constexpr std::string_view kBase = ".base_layer";
+    if (tensor.ends_with(kBase)) tensor.remove_suffix(kBase.size());
+    return tensor == kEmbedding ? embedding_ : tensor == kHead ? find(kHead) : nullptr;
+  }
 
  private:
   static std::string module_name(const Weight& w) {
@@ -50,6 +61,7 @@ class Matrices {
     return std::string(name.ends_with(kWeight) ? name.substr(0, name.size() - kWeight.size()) : name);
   }
   std::map<std::string, const Weight*, std::less<>> by_module_;
+  const Weight* embedding_ = nullptr;
 };
 
 // A new weight, real(), whose numbers are not set yet.
@@ -70,12 +82,31 @@ struct Reading {
   bool trainable;
 
   Result<Weight> take(const std::string& module, std::string_view suffix, const Shape& shape) const {
-    const std::string name = module + std::string(suffix);
-    QW_TRY(const WeightBytes bytes, source.take(std::string(kPrefix) + name, shape.dims()));
+    const std::string name = fmt::format("{}{}", module, suffix);
+    QW_TRY(const WeightBytes bytes, source.take(fmt::format("{}{}", kPrefix, name), shape.dims()));
     QW_TRY(Weight w, new_weight(backend, name, shape, trainable));
     QW_TRY(StoragePtr raw, backend.import_host(bytes.bytes, bytes.holder));
     backend.copy(w.data, Tensor(std::move(raw), 0, shape, storage_dtype(bytes.format)));
     return w;
+  }
+  // `tensor` must be what the model has; one whose numbers are not at hand is warned of.
+  Status compare(const std::string& tensor, const Weight& with, std::vector<Error>& warnings) const {
+    QW_TRY(const WeightBytes bytes, source.take(tensor, with.shape.dims()));
+    const auto error = [&](std::string_view code) {
+      return Error(code, {{"file", file.string()}, {"tensor", tensor}});
+    };
+    if (!with.defined() || !traits(with.format).is_float) {
+      warnings.push_back(error("peft.copy_unread"));
+      return {};
+    }
+    QW_TRY(StoragePtr storage, backend.alloc(bytes.bytes.size()));
+    const Tensor rounded(std::move(storage), 0, with.shape, storage_dtype(bytes.format));
+    backend.copy(rounded, with.data);
+    std::vector<std::byte> own(bytes.bytes.size());
+    backend.download(own.data(), rounded);
+    if (!std::equal(own.begin(), own.end(), bytes.bytes.begin()))
+      return tl::unexpected(error("peft.copy_differs"));
+    return {};
   }
 };
 
@@ -99,6 +130,7 @@ std::string module_of(std::string_view tensor) {
 struct PeftTensors {
   std::map<std::string, StoredTensor, std::less<>> stored;
   std::set<std::string> modules;
+  std::vector<std::pair<std::string, const Weight*>> copies;  // tensors that repeat a weight of the model
 };
 
 Result<PeftTensors> open_tensors(const fs::path& file, const Matrices& matrices) {
@@ -106,10 +138,14 @@ Result<PeftTensors> open_tensors(const fs::path& file, const Matrices& matrices)
   PeftTensors out;
   for (const auto& [name, item] : set.tensors) {
     const std::string module = module_of(name);
-    if (module.empty() || matrices.find(module) == nullptr)
+    const Weight* copied = module.empty() ? matrices.copied_by(name) : nullptr;
+    if (copied == nullptr && matrices.find(module) == nullptr)
       return fail("peft.tensor", {{"file", file.string()}, {"tensor", name}});
     QW_TRY(const QuantFormat format, format_of(name, *item.tensor, file));
-    out.modules.insert(module);
+    if (copied != nullptr)
+      out.copies.emplace_back(name, copied);
+    else
+      out.modules.insert(module);
     out.stored.emplace(name, StoredTensor{.format = format,
                                           .shape = item.tensor->shape,
                                           .bytes = item.tensor->bytes,
@@ -219,6 +255,8 @@ Result<LoraAdapter> read_peft_adapter(const fs::path& folder, const std::vector<
     QW_TRY(lora.b, reading.take(module, kSuffixB, {base.rows(), rank}));
     set->add(base.name, std::move(lora));
   }
+  for (const auto& [tensor, copied] : tensors.copies)
+    QW_TRY(reading.compare(tensor, *copied, config.warnings));
   QW_TRY(source.finish());
   return LoraAdapter{std::move(spec), std::move(set), std::move(config.warnings)};
 }
@@ -238,8 +276,8 @@ Result<LoraAdapter> make_lora_adapter(const LoraSpec& spec, const std::vector<We
     const int64_t rank = lora_rank(spec, module);
     Lora lora;
     lora.scale = lora_scale(spec, module);
-    QW_TRY(lora.a, new_weight(backend, module + std::string(kSuffixA), {rank, base->cols()}, true));
-    QW_TRY(lora.b, new_weight(backend, module + std::string(kSuffixB), {base->rows(), rank}, true));
+    QW_TRY(lora.a, new_weight(backend, fmt::format("{}{}", module, kSuffixA), {rank, base->cols()}, true));
+    QW_TRY(lora.b, new_weight(backend, fmt::format("{}{}", module, kSuffixB), {base->rows(), rank}, true));
     fill_uniform(backend, lora.a, 1.0 / std::sqrt(static_cast<double>(base->cols())), seed);
     backend.fill(lora.b.data, 0.0);
     out.set->add(base->name, std::move(lora));
@@ -254,7 +292,7 @@ Status write_peft_adapter(const fs::path& folder, const LoraAdapter& adapter, Ba
   std::vector<SafetensorsPlan> plans;
   for (const Weight* w : weights)
     plans.push_back(
-        {std::string(kPrefix) + w->name, "F32", {w->shape.dims().begin(), w->shape.dims().end()}});
+        {fmt::format("{}{}", kPrefix, w->name), "F32", {w->shape.dims().begin(), w->shape.dims().end()}});
   QW_TRY(SafetensorsWriter writer,
          SafetensorsWriter::create(staged.path() / "adapter_model.safetensors", plans, {{"format", "pt"}}));
   for (size_t i = 0; i < weights.size(); ++i) {

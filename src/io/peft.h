@@ -42,13 +42,16 @@ struct LoraAdapter {
   // By weight name, as ops::linear looks it up. Weights are real() and called module + ".lora_A.weight" and
   // ".lora_B.weight".
   std::shared_ptr<AdapterSet> set;
-  std::vector<Error> warnings = {};  // peft.unknown_key (args file, key)
+  // peft.unknown_key (args file, key); peft.copy_unread (file, tensor: a copy of the embedding or the head
+  // that could not be compared with a quantised one).
+  std::vector<Error> warnings = {};
 };
 
 // `weights` are those of the model the adapter is for (WeightList over Model::visit; they need no data).
 // Tensors may be F32, F16 or BF16. Errors: peft.no_config, peft.no_weights, peft.pickle (args file);
 // peft.key (file, key, expected, found); peft.unsupported (file, key, found); peft.tensor (file, tensor: it
-// belongs to no matrix of the model); peft.not_target (file, tensor); peft.empty (file); weights.shape,
+// belongs to no matrix of the model); peft.copy_differs (file, tensor: an embedding or a head of its own);
+// peft.not_target (file, tensor); peft.empty (file); weights.shape,
 // weights.missing, hf.dtype, safetensors.*, json.*, file.*, memory.exhausted.
 Result<LoraAdapter> read_peft_adapter(const std::filesystem::path& folder,
                                       const std::vector<Weight*>& weights, Backend& backend,

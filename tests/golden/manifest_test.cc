@@ -44,11 +44,10 @@ TEST(GoldenManifest, NamesEveryFileOfTheFolder) {
 // The suites that read each group of the manifest. A group without a suite here, or a case that none of them
 // runs, fails.
 const std::map<std::string, std::vector<std::string>>& readers() {
-  static const std::map<std::string, std::vector<std::string>> table{{"tokenizer", {"TokenizerGolden"}},
-                                                                     {"models", {"Cases/ModelGolden"}},
-                                                                     {"gguf", {"Cases/GgufGolden"}},
-                                                                     {"blocks", {"GgufBlocks"}},
-                                                                     {"learning", {"Golden/Learning"}}};
+  static const std::map<std::string, std::vector<std::string>> table{
+      {"tokenizer", {"TokenizerGolden"}}, {"models", {"Cases/ModelGolden"}},
+      {"gguf", {"Cases/GgufGolden"}},     {"blocks", {"GgufBlocks"}},
+      {"learning", {"Golden/Learning"}},  {"adapters", {"Golden/PeftGolden"}}};
   return table;
 }
 

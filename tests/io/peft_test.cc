@@ -195,13 +195,45 @@ TEST_F(PeftTest, TensorsMustBelongToTheModel) {
     return code();
   };
   EXPECT_TRUE(name("base_model.model.model.layers.7.mlp.up_proj.lora_A.weight").starts_with("peft.tensor"));
-  EXPECT_TRUE(name("base_model.model.lm_head.weight").starts_with("peft.tensor"));
+  EXPECT_TRUE(name("base_model.model.model.norm.weight").starts_with("peft.tensor"));
   EXPECT_TRUE(name("base_model.model.model.embed_tokens.lora_A.weight").starts_with("peft.tensor"));
   EXPECT_TRUE(name("model.layers.0.mlp.up_proj.lora_A.weight").starts_with("peft.tensor"));
   EXPECT_TRUE(name("base_model.model." + kUp1 + ".lora_A.weight").starts_with("weights.missing"));
   EXPECT_TRUE(name("base_model.model.lm_head.lora_A.weight").starts_with("peft.not_target"));
   tensors({});
   EXPECT_TRUE(code().starts_with("peft.empty"));
+}
+
+// PEFT repeats the embedding and the head in the file where an adapter touches them.
+TEST_F(PeftTest, ACopyOfTheEmbeddingMustBeTheModelsOwn) {
+  config(plain_config());
+  const auto with = [&](const std::string& tensor, int64_t rows) {
+    auto plans = pair(kQ0, 6);
+    plans.push_back({"base_model.model." + tensor, "BF16", {rows, 4}});
+    tensors(plans);
+  };
+  const auto embed = [&](float value) {  // the model's own, all of one value
+    Weight& w = model.owned.front();
+    w.data = Tensor(backend->alloc(40 * sizeof(float)).value(), 0, w.shape, DType::f32);
+    backend->fill(w.data, value);
+  };
+  with("lm_head.base_layer.weight", 10);
+  const auto unread = read();
+  ASSERT_TRUE(unread) << unread.error().debug();
+  ASSERT_EQ(unread->warnings.size(), 1U);
+  EXPECT_EQ(unread->warnings[0].code(), "peft.copy_unread");
+  embed(0);
+  for (const std::string tensor :
+       {"lm_head.base_layer.weight", "lm_head.weight", "model.embed_tokens.weight"}) {
+    with(tensor, 10);
+    EXPECT_EQ(code(), "") << tensor;
+    EXPECT_TRUE(read()->warnings.empty());
+  }
+  with("lm_head.weight", 11);
+  EXPECT_TRUE(code().starts_with("weights.shape"));
+  embed(0.5);
+  with("lm_head.weight", 10);
+  EXPECT_TRUE(code().starts_with("peft.copy_differs"));
 }
 
 TEST_F(PeftTest, MissingFilesAreNamed) {

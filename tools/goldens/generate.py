@@ -13,11 +13,13 @@ import shutil
 import subprocess
 
 import numpy
+import peft
 import safetensors
 import tokenizers
 import torch
 import transformers
 
+import adapters
 import gguf_files
 import learning
 from text_cases import GREEDY, LAST, LENGTHS, write_case
@@ -45,7 +47,7 @@ def versions():
     llama = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "llama.cpp-tools"], capture_output=True, text=True).stdout
     blas = {os.path.basename(l.split()[-1]) for l in open("/proc/self/maps") if "blas" in l and ".so" in l}
     return dict(transformers=transformers.__version__, torch=torch.__version__, tokenizers=tokenizers.__version__,
-                safetensors=safetensors.__version__, numpy=numpy.__version__, python=platform.python_version(),
+                safetensors=safetensors.__version__, peft=peft.__version__, numpy=numpy.__version__, python=platform.python_version(),
                 llama_cpp=llama, blas=sorted(blas))
 
 
@@ -100,7 +102,8 @@ def main():
         generator="tools/goldens/generate.py", seed=a.seed, versions=versions(),
         prompt_lengths=LENGTHS, greedy_tokens=GREEDY, last_rows_of_longest=LAST,
         adamw=dict(learning.ADAMW, weight_decay=learning.DECAY, clip=learning.CLIP, steps=learning.STEPS),
-        tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=gguf_files.write_blocks(a.data, a.seed), learning=learned)
+        tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=gguf_files.write_blocks(a.data, a.seed), learning=learned,
+        adapters=adapters.write_adapters(a.data))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)
 
 
