@@ -1,5 +1,5 @@
 // Kernels at the shapes of SmolLM2-135M: GFLOP/s or GB/s and percent of this machine's measured peak.
-//   kernel_bench [FILTER] [THREADS]     QW_ISA chooses the table
+//   kernel_bench [FILTER] [THREADS] [f32|f32_packed|bf16]     QW_ISA chooses the table
 // On one thread the clock is that thread's CPU time, so that a busy machine disturbs it little.
 #include <fmt/format.h>
 
@@ -27,10 +27,10 @@ double seconds(clockid_t clock) {
 
 class Harness {
  public:
-  Harness(std::string filter, int threads)
+  Harness(std::string filter, int threads, Products products)
       : filter_(std::move(filter)),
         peaks_(measure_peaks(threads)),
-        backend_(*make_cpu_backend({.threads = threads, .isa = {}})) {
+        backend_(*make_cpu_backend({.threads = threads, .isa = {}, .products = products})) {
     fmt::print(
         "{} on {} threads: read {:.1f} GB/s, f32 {:.0f} GFLOP/s, bf16 {:.0f} GFLOP/s, int8 {:.0f} GOP/s\n",
         backend_->name(), peaks_.threads, peaks_.read_gb_s, peaks_.f32_gflop_s, peaks_.bf16_gflop_s,
@@ -178,7 +178,11 @@ void rows(Harness& h) {
 }  // namespace qw
 
 int main(int argc, char** argv) {
-  qw::Harness h(argc > 1 ? argv[1] : "", argc > 2 ? std::atoi(argv[2]) : 0);
+  const std::string products = argc > 3 ? argv[3] : "f32";
+  qw::Harness h(argc > 1 ? argv[1] : "", argc > 2 ? std::atoi(argv[2]) : 0,
+                products == "bf16"         ? qw::Products::bf16
+                : products == "f32_packed" ? qw::Products::f32_packed
+                                           : qw::Products::f32);
   qw::products(h);
   qw::gradients(h);
   qw::attention(h);

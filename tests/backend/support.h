@@ -54,6 +54,11 @@ inline double norm(const double* p, int64_t n) {
 class Bench {
  public:
   explicit Bench(const std::string& name, int threads = 1) : backend_(make_backend(name, threads)) {}
+  explicit Bench(const CpuOptions& options) {
+    auto backend = make_cpu_backend(options);
+    QW_CHECK(backend.has_value(), "{}", backend.error().debug());
+    backend_ = *std::move(backend);
+  }
   Backend& operator*() { return *backend_; }
   Backend* operator->() { return backend_.get(); }
   DType real() const { return backend_->real(); }

@@ -8,6 +8,7 @@
 #include "backend/cpu/host/elementwise.inl"
 #include "backend/cpu/host/linear.inl"
 #include "backend/cpu/host/memory.inl"
+#include "backend/cpu/host/product.inl"
 #include "backend/cpu/host/rows.inl"
 #include "base/env.h"
 
@@ -58,14 +59,21 @@ std::vector<std::string_view> supported_isas() {
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
   const std::string wanted = options.isa.empty() ? env("QW_ISA").value_or("") : options.isa;
-  QW_TRY(const cpu::KernelTable<float> table, table_for(wanted));
-  return std::make_unique<cpu::CpuBackend<float>>(table, fmt::format("cpu/{}", table.isa), options.threads);
+  QW_TRY(cpu::KernelTable<float> table, table_for(wanted));
+#if defined(__x86_64__)
+  const cpu::CpuFeatures f = cpu::cpu_features();
+  if (table.isa == std::string_view("avx512") && options.bf16_dot.value_or(f.avx512_bf16_fast) &&
+      f.avx512_bf16)
+    cpu::fill_avx512_bf16(table);
+#endif
+  return std::make_unique<cpu::CpuBackend<float>>(table, fmt::format("cpu/{}", table.isa), options.threads,
+                                                  options.products);
 }
 
 Result<std::unique_ptr<Backend>> make_cpu_backend_f64(int threads) {
   cpu::KernelTable<double> table{};
   cpu::fill_generic(table);
-  return std::make_unique<cpu::CpuBackend<double>>(table, "cpu/generic-f64", threads);
+  return std::make_unique<cpu::CpuBackend<double>>(table, "cpu/generic-f64", threads, Products::f32);
 }
 
 }  // namespace qw

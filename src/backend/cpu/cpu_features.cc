@@ -17,6 +17,7 @@ CpuFeatures cpu_features() {
              __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0;
   f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni") != 0;
   f.avx512_bf16 = f.avx512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & (1u << 5)) != 0;
+  f.avx512_bf16_fast = f.avx512_bf16 && __get_cpuid(0, &a, &b, &c, &d) != 0 && b != signature_INTEL_ebx;
 #endif
   return f;
 }

@@ -61,7 +61,7 @@ class RowsOf {
 template <class Real>
 class CpuBackend final : public Backend {
  public:
-  CpuBackend(const KernelTable<Real>& table, std::string name, int threads);
+  CpuBackend(const KernelTable<Real>& table, std::string name, int threads, Products products);
 
   std::string_view name() const override { return name_; }
   DType real() const override { return sizeof(Real) == 4 ? DType::f32 : DType::f64; }
@@ -119,6 +119,12 @@ class CpuBackend final : public Backend {
   static const int32_t* ints(const Tensor& t) { return static_cast<const int32_t*>(t.device_ptr()); }
   static const uint8_t* bytes(const Weight& w) { return static_cast<const uint8_t*>(w.data.device_ptr()); }
   static int64_t weight_row(const Weight& w) { return row_bytes(w.format, w.cols()); }
+  // The weight as it lies in memory where it holds aligned numbers of the backend's type, else null.
+  static const Real* real_rows(const Weight& w) {
+    const bool same = storage_dtype(w.format) == (sizeof(Real) == 4 ? DType::f32 : DType::f64);
+    const auto address = reinterpret_cast<uintptr_t>(w.data.device_ptr());
+    return same && address % sizeof(Real) == 0 ? reinterpret_cast<const Real*>(address) : nullptr;
+  }
   static Format format(const Weight& w) { return static_cast<Format>(w.format); }
 
   // Scratch of a thread, at least `elements` long; grows before a loop starts, never inside one.
@@ -131,6 +137,27 @@ class CpuBackend final : public Backend {
   // fn(pointers…, n): one flat run where all are contiguous, else row by row.
   template <class Fn, class... Ts>
   void elementwise(int64_t cost, Fn fn, const Ts&... tensors);
+
+  // C[m, n] (+)= A[m, k] · B[k, n] (+ bias[n]); element (i, j) of A at a[i · a_row + j · a_col], one of
+  // them 1.
+  struct Product {
+    Real* c;
+    const Real* a;
+    const Real* bias;  // null: none
+    int64_t m, n, k;
+    int64_t ldc, a_row, a_col;
+    bool add;
+  };
+  struct ProductBlock {
+    int64_t row, row_end, column, columns, k, depth;
+  };
+  // pack_b(dst, column, columns, k, depth, thread) packs a block of B; it may use the scratch of its thread.
+  template <class PackB>
+  void packed_product(const ProductKernels<Real>& kernels, const Product& p, PackB pack_b);
+  void product_block(const ProductKernels<Real>& kernels, const Product& p, const ProductBlock& b,
+                     const Real* packed_b, Real* scratch);
+  void reserve_packed(int64_t elements);
+  void linear_packed(const Tensor& out, const Tensor& x, const Weight& w, const Tensor& bias);
 
   void copy_strided(const Tensor& dst, const Tensor& src, int64_t row);
   void reduce_to(const Tensor& out, const Tensor& x, double (*kernel)(const Real*, int64_t));
@@ -148,10 +175,14 @@ class CpuBackend final : public Backend {
   };
 
   KernelTable<Real> table_;
+  const ProductKernels<Real>* products_;  // of gradients, and of `linear` where packs_forward_
+  bool packs_forward_;
   std::string name_;
   ThreadPool pool_;
   std::vector<std::unique_ptr<Real, Free>> scratch_;
   int64_t scratch_elements_ = 0;
+  std::unique_ptr<Real, Free> packed_;  // panels of B, shared by the threads of a product
+  int64_t packed_elements_ = 0;
   std::vector<AttnUnit> units_;  // of the running call; kept for its capacity
   std::vector<AttnKeyUnit> key_units_;
 };

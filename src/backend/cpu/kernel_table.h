@@ -41,6 +41,37 @@ struct GemmCall {
   bool add;
 };
 
+// Packs a matrix seen as [n, k], element (i, j) at src[i · n_stride + j · k_stride] with one of the strides
+// 1, into ceil(n / panel) panels of [units of k][panel], padded with zeros. Bytes of a unit: sizeof(Real).
+template <class Real>
+struct PackCall {
+  Real* dst;
+  const Real* src;
+  int64_t n, k;
+  int64_t n_stride, k_stride;
+};
+
+// C[m, n] (+)= A · B (+ bias[n]) over packed panels of `units` units of k.
+template <class Real>
+struct MultiplyCall {
+  Real* c;
+  const Real* a;
+  const Real* b;
+  const Real* bias;  // null: none
+  int64_t m, n, units, ldc;
+  bool add;
+};
+
+// One way to multiply packed operands; `depth` numbers of k make a unit.
+template <class Real>
+struct ProductKernels {
+  int rows, columns;  // of a panel of A and of B
+  int depth;
+  void (*pack_a)(const PackCall<Real>& call);
+  void (*pack_b)(const PackCall<Real>& call);
+  void (*multiply)(const MultiplyCall<Real>& call);
+};
+
 enum KvKind : uint8_t { kKvDense, kKvPagedReal, kKvPagedF16 };
 
 template <class Real>
@@ -126,6 +157,9 @@ struct KernelTable {
   void (*linear)(const LinearCall<Real>& call, int64_t begin, int64_t end, Real* scratch);
   void (*gemm)(const GemmCall<Real>& call);
 
+  ProductKernels<Real> product;       // of the numbers as they are
+  ProductKernels<Real> bf16_product;  // of operands rounded to bf16 (f32 tables)
+
   // Scratch: kAttnScratchPerDim · hd + kAttnScratchFixed elements.
   void (*attention)(const AttnCall<Real>& call, const AttnUnit& unit, Real* scratch);
   void (*attention_dq)(const AttnBackwardCall<Real>& call, const AttnUnit& unit, Real* scratch);
@@ -138,5 +172,6 @@ void fill_generic(KernelTable<float>& table);
 void fill_generic(KernelTable<double>& table);
 void fill_avx2(KernelTable<float>& table);
 void fill_avx512(KernelTable<float>& table);
+void fill_avx512_bf16(KernelTable<float>& table);  // bf16_product by dot instructions, over any table
 
 }  // namespace qw::cpu

@@ -3,6 +3,7 @@
 
 #include "backend/cpu/cpu_impl.h"
 #include "backend/cpu/host/memory.inl"
+#include "backend/cpu/host/product.inl"
 
 namespace qw::cpu {
 
@@ -12,6 +13,7 @@ void CpuBackend<Real>::linear(const Tensor& out, const Tensor& x, const Weight& 
   QW_CHECK(w.cols() == k && out.dim(0) == m && out.dim(1) == n && x.rows_dense(),
            "linear of {} with {} to {}", x.shape().str(), w.shape.str(), out.shape().str());
   if (m == 0 || n == 0) return;
+  if (packs_forward_ && k > 0) return linear_packed(out, x, w, bias);
   const LinearCall<Real> call{
       ptr(out),    ptr(x),        bytes(w), bias.defined() ? ptr(bias) : nullptr, m, k, out.stride(0),
       x.stride(0), weight_row(w), format(w)};
@@ -26,7 +28,28 @@ void CpuBackend<Real>::linear(const Tensor& out, const Tensor& x, const Weight& 
   });
 }
 
-// A thread owns a block of columns of dx and goes through the weight rows in order.
+// B[k, n] = wᵀ: rows of w are columns of B.
+template <class Real>
+void CpuBackend<Real>::linear_packed(const Tensor& out, const Tensor& x, const Weight& w,
+                                     const Tensor& bias) {
+  const ProductKernels<Real>& kernels = *products_;
+  const int64_t block = traits(w.format).block, block_bytes = traits(w.format).block_bytes;
+  packed_product(kernels,
+                 {ptr(out), ptr(x), bias.defined() ? ptr(bias) : nullptr, x.dim(0), w.rows(), x.dim(1),
+                  out.stride(0), x.stride(0), 1, false},
+                 [&](Real* dst, int64_t n, int64_t columns, int64_t k, int64_t depth, int thread) {
+                   if (const Real* real = real_rows(w); real != nullptr)
+                     return kernels.pack_b({dst, real + n * w.cols() + k, columns, depth, w.cols(), 1});
+                   Real* const rows = scratch(thread);
+                   for (int64_t i = 0; i < columns; ++i)
+                     table_.dequantise(rows + i * depth,
+                                       bytes(w) + (n + i) * weight_row(w) + k / block * block_bytes,
+                                       format(w), depth);
+                   kernels.pack_b({dst, rows, columns, depth, depth, 1});
+                 });
+}
+
+// B = w: rows of w run along k.
 template <class Real>
 void CpuBackend<Real>::linear_dx(const Tensor& dx, const Tensor& dout, const Weight& w) {
   const int64_t m = dout.dim(0), n = w.rows(), k = w.cols();
@@ -34,41 +57,32 @@ void CpuBackend<Real>::linear_dx(const Tensor& dx, const Tensor& dout, const Wei
            "linear_dx of {} with {} to {}", dout.shape().str(), w.shape.str(), dx.shape().str());
   if (m == 0 || k == 0) return;
   if (n == 0) return fill(dx, 0.0);
-  constexpr int64_t kColumns = 128, kRows = 64;  // a decoded block of 32 KB stays in L1
-  reserve_scratch(kColumns * kRows);
   const int64_t block = traits(w.format).block, block_bytes = traits(w.format).block_bytes;
-  pool_.parallel_for((k + kColumns - 1) / kColumns, 1, [&](int64_t begin, int64_t end, int thread) {
-    Real* const panel = scratch(thread);
-    for (int64_t j = begin * kColumns; j < std::min(end * kColumns, k); j += kColumns) {
-      const int64_t columns = std::min(kColumns, k - j);
-      for (int64_t r = 0; r < n; r += kRows) {
-        const int64_t rows = std::min(kRows, n - r);
-        for (int64_t i = 0; i < rows; ++i)
-          table_.dequantise(panel + i * kColumns,
-                            bytes(w) + (r + i) * weight_row(w) + j / block * block_bytes, format(w), columns);
-        table_.gemm({ptr(dx) + j, ptr(dout) + r, panel, m, columns, rows, dx.stride(0), kColumns,
-                     dout.stride(0), 1, r > 0});
-      }
-    }
-  });
+  packed_product(*products_, {ptr(dx), ptr(dout), nullptr, m, k, n, dx.stride(0), dout.stride(0), 1, false},
+                 [&](Real* dst, int64_t column, int64_t columns, int64_t row, int64_t depth, int thread) {
+                   if (const Real* real = real_rows(w); real != nullptr)
+                     return products_->pack_b({dst, real + row * k + column, columns, depth, 1, k});
+                   Real* const rows = scratch(thread);
+                   for (int64_t i = 0; i < depth; ++i)
+                     table_.dequantise(rows + i * columns,
+                                       bytes(w) + (row + i) * weight_row(w) + column / block * block_bytes,
+                                       format(w), columns);
+                   products_->pack_b({dst, rows, columns, depth, 1, columns});
+                 });
 }
 
-// A thread owns rows of dw and goes through the rows of x in order, in blocks that stay in cache.
+// A = doutᵀ, B = x; the sums run over the rows of x.
 template <class Real>
 void CpuBackend<Real>::linear_dw(const Tensor& dw, const Tensor& dout, const Tensor& x) {
   const int64_t t = x.dim(0), n = dout.dim(1), k = x.dim(1);
   QW_CHECK(dout.dim(0) == t && dw.dim(0) == n && dw.dim(1) == k && x.rows_dense() && dout.rows_dense(),
            "linear_dw of {} and {} to {}", dout.shape().str(), x.shape().str(), dw.shape().str());
   if (t == 0 || n == 0 || k == 0) return;
-  constexpr int64_t kRows = 24, kDepth = 64, kColumns = 256;
-  pool_.parallel_for((n + kRows - 1) / kRows, 1, [&](int64_t begin, int64_t end, int) {
-    const int64_t first = begin * kRows, rows = std::min(end * kRows, n) - first;
-    for (int64_t i = 0; i < t; i += kDepth)
-      for (int64_t j = 0; j < k; j += kColumns)
-        table_.gemm({ptr(dw) + first * dw.stride(0) + j, ptr(dout) + i * dout.stride(0) + first,
-                     ptr(x) + i * x.stride(0) + j, rows, std::min(kColumns, k - j), std::min(kDepth, t - i),
-                     dw.stride(0), x.stride(0), 1, dout.stride(0), true});
-  });
+  packed_product(
+      *products_, {ptr(dw), ptr(dout), nullptr, n, k, t, dw.stride(0), 1, dout.stride(0), true},
+      [&](Real* dst, int64_t column, int64_t columns, int64_t row, int64_t depth, int) {
+        products_->pack_b({dst, ptr(x) + row * x.stride(0) + column, columns, depth, 1, x.stride(0)});
+      });
 }
 
 template <class Real>

@@ -10,8 +10,10 @@ inline constexpr size_t kAlign = 64;
 inline constexpr int64_t kInlineCost = 16384;
 
 template <class Real>
-CpuBackend<Real>::CpuBackend(const KernelTable<Real>& table, std::string name, int threads)
+CpuBackend<Real>::CpuBackend(const KernelTable<Real>& table, std::string name, int threads, Products products)
     : table_(table),
+      products_(products == Products::bf16 ? &table_.bf16_product : &table_.product),
+      packs_forward_(products != Products::f32),
       name_(std::move(name)),
       pool_(threads > 0 ? threads : available_cores()),
       scratch_(static_cast<size_t>(pool_.threads())) {}

@@ -20,7 +20,6 @@ struct Linear {
                                   : F == kF64  ? 256
                                   : F == kF32  ? 128
                                                : 64;
-  static constexpr int kFewRows = 3;  // up to here decoding in registers beats a panel
 
   // Outputs [t0, t0 + kM) × [n0, n0 + valid) from their accumulators.
   template <int kM>
@@ -116,7 +115,7 @@ struct Linear {
   static void few_rows(const LinearCall<R>& c, int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; n += 4) {
       const int valid = static_cast<int>(end - n < 4 ? end - n : 4);
-      with_rows<kFewRows>(c.m, [&](auto rows) { coded_tile<F, rows.value>(c, 0, n, valid); });
+      with_rows<V::kFewRows>(c.m, [&](auto rows) { coded_tile<F, rows.value>(c, 0, n, valid); });
     }
   }
 
@@ -132,9 +131,11 @@ struct Linear {
   }
 
   static void linear(const LinearCall<R>& c, int64_t begin, int64_t end, R* scratch) {
-    if (c.m <= kFewRows) {
-      D::with_format(c.format, [&](auto f) { few_rows<static_cast<Format>(f.value)>(c, begin, end); });
-      return;
+    if constexpr (V::kFewRows > 0) {
+      if (c.m <= V::kFewRows) {
+        D::with_format(c.format, [&](auto f) { few_rows<static_cast<Format>(f.value)>(c, begin, end); });
+        return;
+      }
     }
     const int64_t ldw = (c.k + V::kLanes - 1) / V::kLanes * V::kLanes;
     for (int64_t n = begin; n < end; n += kPanelRows) {

@@ -7,6 +7,7 @@
 #include "backend/cpu/kernels/elementwise.inl"
 #include "backend/cpu/kernels/gemm.inl"
 #include "backend/cpu/kernels/linear.inl"
+#include "backend/cpu/kernels/packed.inl"
 #include "backend/cpu/kernels/rows.inl"
 
 template <class V>
@@ -30,6 +31,8 @@ void fill_table(KernelTable<typename V::Real>& t) {
   t.dequantise = Decode<V>::any_row;
   t.linear = Linear<V>::linear;
   t.gemm = Gemm<V>::gemm;
+  t.product = Packed<ExactOp<V>>::kernels();
+  if constexpr (sizeof(typename V::Real) == sizeof(float)) t.bf16_product = Packed<RoundedOp<V>>::kernels();
   t.attention = Attention<V>::attention;
   t.attention_dq = AttentionBackward<V>::dq;
   t.attention_dkv = AttentionBackward<V>::dkv;

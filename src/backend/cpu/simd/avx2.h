@@ -11,6 +11,9 @@ struct Avx2 {
   static constexpr int kTileM = 2;  // 8 accumulators, 4 weights, 1 x: 13 of 16 registers
   static constexpr int kGemmM = 3;  // 12 accumulators, 2 to 3 of B, 1 of A
   static constexpr int kGemmVecs = 4;
+  static constexpr int kFewRows = 3;   // rows of x up to which decoding weights in registers beats a panel
+  static constexpr int kPackRows = 6;  // packed products: 12 accumulators, 2 of B, 1 of A
+  static constexpr int kPackVecs = 2;
   static constexpr bool kFusedExp = true;
 
   static inline __m256i mask(int64_t n) {
@@ -93,6 +96,36 @@ struct Avx2 {
     w[1] = fma(d, widen(_mm_unpackhi_epi64(low, low)), m);
     w[2] = fma(d, widen(high), m);
     w[3] = fma(d, widen(_mm_unpackhi_epi64(high, high)), m);
+  }
+
+  // Nearest even; a NaN stays one.
+  static inline vec round_bf16(vec v) {
+    const __m256i u = _mm256_castps_si256(v);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
+    const __m256i up = _mm256_add_epi32(u, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+    const vec quiet = _mm256_or_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32(0x400000)));
+    const vec kept = _mm256_blendv_ps(_mm256_castsi256_ps(up), quiet, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+    return _mm256_and_ps(kept, _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  // out[j] lane i = p[i · ld + j] for i < kRows.
+  template <int kRows>
+  static inline void transpose(const float* p, int64_t ld, vec (&out)[8]) {
+    for (int q = 0; q < 2; ++q) {
+      vec r[4];
+      for (int i = 0; i < 4; ++i) {
+        const float* at = p + i * ld + 4 * q;
+        r[i] = _mm256_castps128_ps256(_mm_loadu_ps(at));
+        if (i + 4 < kRows) r[i] = _mm256_insertf128_ps(r[i], _mm_loadu_ps(at + 4 * ld), 1);
+      }
+      const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(r[0], r[1]));
+      const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(r[0], r[1]));
+      const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(r[2], r[3]));
+      const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(r[2], r[3]));
+      out[4 * q] = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
+      out[4 * q + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
+      out[4 * q + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
+      out[4 * q + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
+    }
   }
 
  private:

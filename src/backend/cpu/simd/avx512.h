@@ -11,6 +11,9 @@ struct Avx512 {
   static constexpr int kTileM = 6;  // 24 accumulators, 4 weights, 1 x: 29 of 32 registers
   static constexpr int kGemmM = 6;  // 24 accumulators, 4 of B, 1 of A
   static constexpr int kGemmVecs = 4;
+  static constexpr int kFewRows = 3;    // rows of x up to which decoding weights in registers beats a panel
+  static constexpr int kPackRows = 12;  // packed products: 24 accumulators, 2 of B, 1 of A
+  static constexpr int kPackVecs = 2;
   static constexpr bool kFusedExp = true;
 
   static inline __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
@@ -83,6 +86,39 @@ struct Avx512 {
     const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     w[0] = _mm512_permutexvar_ps(bytes, table);
     w[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
+  }
+
+  // Nearest even; a NaN stays one.
+  static inline vec round_bf16(vec v) {
+    const __m512i u = _mm512_castps_si512(v);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    const __m512i up = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    const __m512i kept = _mm512_mask_or_epi32(up, nan, u, _mm512_set1_epi32(0x400000));
+    return _mm512_castsi512_ps(_mm512_and_si512(kept, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
+  }
+  // out[j] lane i = p[i · ld + j] for i < kRows. Quarters are inserted on their way from memory, which spares
+  // half of the shuffles.
+  template <int kRows>
+  static inline void transpose(const float* p, int64_t ld, vec (&out)[16]) {
+    for (int q = 0; q < 4; ++q) {
+      vec r[4];
+      for (int i = 0; i < 4; ++i) {
+        const float* at = p + i * ld + 4 * q;
+        r[i] = _mm512_castps128_ps512(_mm_loadu_ps(at));
+        if (kRows > 4) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 4 * ld), 1);
+        if (kRows > 8) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 8 * ld), 2);
+        if (kRows > 12) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 12 * ld), 3);
+      }
+      const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
+      const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));
+      const __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(r[2], r[3]));
+      const __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(r[2], r[3]));
+      out[4 * q] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+      out[4 * q + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+      out[4 * q + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+      out[4 * q + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+    }
   }
 
  private:

@@ -30,6 +30,9 @@ struct Generic {
   static constexpr int kTileM = 2;                   // rows of x of a register tile of linear
   static constexpr int kGemmM = 2;                   // rows of a register tile of gemm
   static constexpr int kGemmVecs = 4;                // vectors of columns there
+  static constexpr int kFewRows = 0;                 // always a panel: short to compile, and no slower here
+  static constexpr int kPackRows = 2;                // rows of a register tile of packed products
+  static constexpr int kPackVecs = 4;                // vectors of columns there
   static constexpr bool kFusedExp = sizeof(R) == 4;  // the f32 polynomial; f64 asks the C library
 
   static inline vec load(const R* p) {
@@ -115,6 +118,22 @@ struct Generic {
       w[i / kLanes][i % kLanes] = low;
       w[(i + 16) / kLanes][i % kLanes] = high;
     }
+  }
+
+  // Nearest even; a NaN stays one. f32 alone.
+  static inline vec round_bf16(vec v) {
+    for (int i = 0; i < kLanes; ++i) {
+      const auto u = scalar_bits<uint32_t>(v[i]);
+      const uint32_t kept = v[i] != v[i] ? u | 0x400000u : u + 0x7fffu + (u >> 16 & 1u);
+      v[i] = scalar_bits<float>(kept & 0xffff0000u);
+    }
+    return v;
+  }
+  // out[j] lane i = p[i · ld + j] for i < kRows.
+  template <int kRows>
+  static inline void transpose(const R* p, int64_t ld, vec (&out)[kLanes]) {
+    for (int j = 0; j < kLanes; ++j)
+      for (int i = 0; i < kLanes; ++i) out[j][i] = i < kRows ? p[i * ld + j] : R{0};
   }
 
  private:
