@@ -1,17 +1,12 @@
 #include "io/safetensors_writer.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <numeric>
 #include <utility>
 
 #include "base/check.h"
 #include "base/json.h"
+#include "io/atomic_file.h"
 #include "io/safetensors.h"
 
 namespace qw {
@@ -22,29 +17,8 @@ struct SafetensorsWriter::State {
     int64_t bytes = 0;
     int64_t written = 0;
   };
-  std::filesystem::path path;
-  std::string temp;
-  int fd = -1;
+  AtomicFile file;
   std::vector<Span> spans;
-
-  ~State() {
-    if (fd < 0) return;
-    ::close(fd);
-    ::unlink(temp.c_str());
-  }
-  tl::unexpected<Error> error() const {
-    return fail("file.write", {{"file", path.string()}, {"reason", std::strerror(errno)}});
-  }
-  Status put(int64_t offset, std::span<const std::byte> bytes) const {
-    while (!bytes.empty()) {
-      const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), offset);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return error();
-      offset += n;
-      bytes = bytes.subspan(static_cast<size_t>(n));
-    }
-    return {};
-  }
 };
 
 namespace {
@@ -84,9 +58,8 @@ SafetensorsWriter::~SafetensorsWriter() = default;
 Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& path,
                                                     const std::vector<SafetensorsPlan>& plans,
                                                     const std::map<std::string, std::string>& metadata) {
-  auto state = std::make_unique<State>();
-  state->path = path;
-  state->spans.resize(plans.size());
+  QW_TRY(AtomicFile file, AtomicFile::create(path));
+  auto state = std::make_unique<State>(State{std::move(file), std::vector<State::Span>(plans.size())});
   for (size_t i = 0; i < plans.size(); ++i) state->spans[i].bytes = plan_bytes(plans[i]);
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
@@ -101,12 +74,9 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path&
   text.append((8 - text.size() % 8) % 8, ' ');
   for (State::Span& s : state->spans) s.begin += 8 + static_cast<int64_t>(text.size());
 
-  state->temp = path.string() + ".XXXXXX";
-  state->fd = ::mkstemp(state->temp.data());
-  if (state->fd < 0) return state->error();
   const uint64_t length = text.size();
-  QW_TRY(state->put(0, std::as_bytes(std::span(&length, 1))));
-  QW_TRY(state->put(8, std::as_bytes(std::span(text))));
+  QW_TRY(state->file.write(0, std::as_bytes(std::span(&length, 1))));
+  QW_TRY(state->file.write(8, std::as_bytes(std::span(text))));
   return SafetensorsWriter(std::move(state));
 }
 
@@ -116,7 +86,7 @@ Status SafetensorsWriter::write(size_t plan_index, int64_t offset, std::span<con
   const auto n = static_cast<int64_t>(bytes.size());
   QW_CHECK(offset >= 0 && offset <= s.bytes && n <= s.bytes - offset, "tensor {}: {} + {} of {} bytes",
            plan_index, offset, n, s.bytes);
-  QW_TRY(state_->put(s.begin + offset, bytes));
+  QW_TRY(state_->file.write(s.begin + offset, bytes));
   s.written += n;
   return {};
 }
@@ -131,14 +101,7 @@ Status SafetensorsWriter::finish() {
   for (size_t i = 0; i < s.spans.size(); ++i)
     QW_CHECK(s.spans[i].written == s.spans[i].bytes, "tensor {}: {} of {} bytes written", i,
              s.spans[i].written, s.spans[i].bytes);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(s.fd, 0666 & ~mask) != 0 || ::fsync(s.fd) != 0 ||
-      ::rename(s.temp.c_str(), s.path.c_str()) != 0)
-    return s.error();
-  ::close(s.fd);
-  s.fd = -1;
-  return {};
+  return s.file.commit();
 }
 
 }  // namespace qw

@@ -1,0 +1,187 @@
+#include "io/hf_folder_writer.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <vector>
+
+#include "base/mmap.h"
+#include "io/atomic_file.h"
+#include "io/encode.h"
+#include "io/safetensors_writer.h"
+#include "io/staged_folder.h"
+
+namespace qw {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 14> kCopied{"generation_config.json",
+                                                   "tokenizer.json",
+                                                   "tokenizer_config.json",
+                                                   "special_tokens_map.json",
+                                                   "added_tokens.json",
+                                                   "vocab.json",
+                                                   "merges.txt",
+                                                   "chat_template.jinja",
+                                                   "chat_template.json",
+                                                   "tokenizer.model",
+                                                   "LICENSE",
+                                                   "LICENSE.txt",
+                                                   "LICENSE.md",
+                                                   "NOTICE"};
+constexpr size_t kMaxCopied = size_t{256} << 20;
+
+struct Dtype {
+  std::string_view safetensors, torch;
+};
+Dtype dtype_of(QuantFormat format) {
+  switch (format) {
+    case QuantFormat::f32:
+      return {"F32", "float32"};
+    case QuantFormat::f16:
+      return {"F16", "float16"};
+    case QuantFormat::bf16:
+      return {"BF16", "bfloat16"};
+    default:
+      QW_CHECK(false, "safetensors has no {}", traits(format).name);
+  }
+  return {};
+}
+
+Json config_for(const HfFolderPlan& plan, bool unties_head) {
+  Json config = plan.config;
+  const bool old_spelling = config.contains("torch_dtype") && !config.contains("dtype");
+  config.erase("torch_dtype");
+  config[old_spelling ? "torch_dtype" : "dtype"] = dtype_of(plan.format).torch;
+  if (unties_head) config["tie_word_embeddings"] = false;
+  return config;
+}
+
+Status copy_files(const HfFolderPlan& plan, const fs::path& to) {
+  if (!plan.files_from.empty()) {
+    for (const std::string_view name : kCopied) {
+      std::error_code ec;
+      if (!fs::is_regular_file(plan.files_from / name, ec) || plan.files.contains(std::string(name)))
+        continue;
+      QW_TRY(const std::string content, read_file(plan.files_from / name, kMaxCopied));
+      QW_TRY(write_file_atomic(to / name, content));
+    }
+  }
+  for (const auto& [name, content] : plan.files) QW_TRY(write_file_atomic(to / name, content));
+  return {};
+}
+
+int64_t bytes_of(const WeightRows::Item& item, QuantFormat format) {
+  return item.shape.elements() * traits(format).block_bytes;
+}
+
+// Which items go into which file: in order, a new one where the next would make it too large.
+std::vector<std::vector<size_t>> in_shards(const WeightRows& rows, const HfFolderPlan& plan) {
+  std::vector<std::vector<size_t>> shards(1);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < rows.items().size(); ++i) {
+    const int64_t more = bytes_of(rows.items()[i], plan.format);
+    if (!shards.back().empty() && bytes + more > plan.max_shard_bytes) {
+      shards.emplace_back();
+      bytes = 0;
+    }
+    shards.back().push_back(i);
+    bytes += more;
+  }
+  return shards;
+}
+
+struct Writing {
+  const HfFolderPlan& plan;
+  WeightRows& rows;
+  const WriteProgress& progress;
+  int64_t done = 0;
+  int64_t total = 0;
+
+  Status shard(const fs::path& file, const std::vector<size_t>& items) {
+    std::vector<SafetensorsPlan> plans;
+    for (const size_t i : items) {
+      const auto dims = rows.items()[i].shape.dims();
+      plans.push_back(
+          {rows.items()[i].name, std::string(dtype_of(plan.format).safetensors), {dims.begin(), dims.end()}});
+    }
+    QW_TRY(SafetensorsWriter writer, SafetensorsWriter::create(file, plans, {{"format", "pt"}}));
+    for (size_t k = 0; k < items.size(); ++k) QW_TRY(tensor(writer, k, items[k]));
+    return writer.finish();
+  }
+
+  Status tensor(SafetensorsWriter& writer, size_t k, size_t item) {
+    int64_t offset = 0;
+    std::vector<std::byte> bytes;
+    return rows.for_each_portion(item, [&](int64_t, std::span<const float> values) -> Status {
+      bytes.clear();
+      if (!encode(plan.format, values, bytes))
+        return fail("save.overflow",
+                    {{"tensor", rows.items()[item].name}, {"format", traits(plan.format).name}});
+      QW_TRY(writer.write(k, offset, std::span<const std::byte>(bytes)));
+      offset += static_cast<int64_t>(bytes.size());
+      done += static_cast<int64_t>(bytes.size());
+      if (progress) progress(done, total);
+      return {};
+    });
+  }
+};
+
+constexpr std::string_view kIndex = "model.safetensors.index.json";
+
+// The names of the written files.
+Result<std::set<std::string>> write_weights(const fs::path& folder, const HfFolderPlan& plan,
+                                            WeightRows& rows, const WriteProgress& progress) {
+  Writing writing{plan, rows, progress};
+  for (const WeightRows::Item& item : rows.items()) writing.total += bytes_of(item, plan.format);
+  const auto shards = in_shards(rows, plan);
+  std::set<std::string> names;
+  Json weight_map = Json::object();
+  for (size_t s = 0; s < shards.size(); ++s) {
+    const std::string name = shards.size() == 1
+                                 ? "model.safetensors"
+                                 : fmt::format("model-{:05}-of-{:05}.safetensors", s + 1, shards.size());
+    QW_TRY(writing.shard(folder / name, shards[s]));
+    names.insert(name);
+    for (const size_t i : shards[s]) weight_map[rows.items()[i].name] = name;
+  }
+  if (shards.size() == 1) return names;
+  const Json index{{"metadata", {{"total_size", writing.total}}}, {"weight_map", weight_map}};
+  QW_TRY(write_file_atomic(folder / kIndex, index.dump(2) + "\n"));
+  names.insert(std::string(kIndex));
+  return names;
+}
+
+// Weights of an earlier write would be read instead of the new ones, or beside them.
+void remove_old_weights(const fs::path& folder, const std::set<std::string>& written) {
+  std::error_code ec;
+  std::vector<fs::path> old;
+  for (const fs::directory_entry& e : fs::directory_iterator(folder, ec)) {
+    const std::string name = e.path().filename().string();
+    const bool shard = name.starts_with("model-") && name.ends_with(".safetensors");
+    if ((shard || name == "model.safetensors" || name == kIndex) && !written.contains(name))
+      old.push_back(e.path());
+  }
+  for (const fs::path& file : old) fs::remove(file, ec);
+}
+
+}  // namespace
+
+Status write_hf_folder(const fs::path& folder, const HfFolderPlan& plan, WeightRows& rows,
+                       const WriteProgress& progress) {
+  int64_t total = 0;
+  for (const WeightRows::Item& item : rows.items()) total += bytes_of(item, plan.format);
+  QW_TRY(check_free_space(folder, total));
+  QW_TRY(StagedFolder staged, StagedFolder::create(folder));
+  QW_TRY(copy_files(plan, staged.path()));
+  QW_TRY(const std::set<std::string> written, write_weights(staged.path(), plan, rows, progress));
+  const Json config = config_for(plan, rows.unties_head());
+  QW_TRY(write_file_atomic(staged.path() / "config.json",
+                           config.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"));
+  QW_TRY(staged.commit("config.json"));
+  remove_old_weights(folder, written);
+  return {};
+}
+
+}  // namespace qw
