@@ -1,0 +1,181 @@
+#include "text/tool_calls.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "base/json.h"
+
+namespace qw {
+namespace {
+
+using Kind = OutputEvent::Kind;
+
+// Events as lines: "text: …", "call: name arguments".
+std::string described(const std::vector<OutputEvent>& events) {
+  std::string out;
+  for (const OutputEvent& e : events) {
+    if (e.kind == Kind::tool_call) {
+      out += "call:" + e.call.name + e.call.arguments + "|" + e.call.raw + "\n";
+    } else {
+      const char* kind = e.kind == Kind::reasoning ? "reasoning"
+                         : e.kind == Kind::text    ? "text"
+                                                   : "malformed";
+      out += std::string(kind) + ":" + e.text + "\n";
+    }
+  }
+  return out;
+}
+
+// Neighbouring texts are one; what arrives in several pushes is not joined by the parser.
+void join(std::vector<OutputEvent>& to, const std::vector<OutputEvent>& more) {
+  for (const OutputEvent& e : more) {
+    const bool joins =
+        !to.empty() && to.back().kind == e.kind && (e.kind == Kind::text || e.kind == Kind::reasoning);
+    if (joins)
+      to.back().text += e.text;
+    else
+      to.push_back(e);
+  }
+}
+
+std::vector<OutputEvent> parse(std::string_view text, size_t piece, std::mt19937* rng = nullptr) {
+  OutputEventParser parser({}, true);
+  std::vector<OutputEvent> out;
+  while (!text.empty()) {
+    const size_t n = std::min(text.size(), rng != nullptr ? (*rng)() % 9 : piece);
+    join(out, parser.push(text.substr(0, n)));
+    text.remove_prefix(n);
+  }
+  join(out, parser.finish());
+  return out;
+}
+
+void expect(std::string_view text, const std::string& expected) {
+  for (const size_t piece : {size_t{1}, size_t{3}, size_t{1000}})
+    EXPECT_EQ(described(parse(text, piece)), expected) << text << " in pieces of " << piece;
+}
+
+TEST(ToolCalls, OneCall) {
+  const std::string call =
+      "<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1.0, \"b\": [1, {}]}}\n</tool_call>";
+  expect(call, "call:add{\"a\": 1.0, \"b\": [1, {}]}|" + call + "\n");
+  expect("Let me see.\n" + call, "text:Let me see.\ncall:add{\"a\": 1.0, \"b\": [1, {}]}|" + call + "\n");
+  expect("\n\n" + call + "\n", "call:add{\"a\": 1.0, \"b\": [1, {}]}|" + call + "\n");
+  expect("<think>\nhm <tool_call>\n</think>\n\n" + call,
+         "reasoning:hm <tool_call>\ncall:add{\"a\": 1.0, \"b\": [1, {}]}|" + call + "\n");
+}
+
+TEST(ToolCalls, SeveralCallsAndTextBetween) {
+  const std::string a = "<tool_call>{\"name\":\"a\"}</tool_call>",
+                    b = "<tool_call>{\"name\":\"b\"}</tool_call>";
+  expect(a + "\n" + b, "call:a{}|" + a + "\ncall:b{}|" + b + "\n");
+  expect(a + b, "call:a{}|" + a + "\ncall:b{}|" + b + "\n");
+  expect("x\n\n\n" + a + "\n\ny\n" + b + "z\n",
+         "text:x\ncall:a{}|" + a + "\ntext:y\ncall:b{}|" + b + "\ntext:z\n\n");
+}
+
+TEST(ToolCalls, TextThatIsNoCallStays) {
+  expect("a <tool_cal", "text:a <tool_cal\n");
+  expect("a\n\n", "text:a\n\n\n");
+  expect("</tool_call> b", "text:</tool_call> b\n");
+  expect("<tool_calls> <<tool_call", "text:<tool_calls> <<tool_call\n");
+}
+
+TEST(ToolCalls, MalformedCallsAreKept) {
+  for (const char* body : {"", "nothing", "[]", "{\"name\": 1}", "{\"name\": \"\"}", "{}", "{\"name\": \"a\"",
+                           "{\"name\": \"a\", \"arguments\": 3}", "{\"name\": \"a\", \"arguments\": \"x\"}",
+                           "{\"name\": \"a\", \"arguments\": null}", "<tool_call>{\"name\":\"a\"}"}) {
+    const std::string raw = std::string("<tool_call>\n") + body + "\n</tool_call>";
+    expect("a\n" + raw + "\nb", "text:a\n\nmalformed:" + raw + "\ntext:\nb\n");
+  }
+  expect("<tool_call>\n{\"name\": \"a", "malformed:<tool_call>\n{\"name\": \"a\n");
+  expect("<tool_call>\n{\"na</tool_c", "malformed:<tool_call>\n{\"na</tool_c\n");
+}
+
+TEST(ToolCalls, AnEndWithoutTheTagCountsWhereTheJsonIsWhole) {
+  const std::string body = "<tool_call>\n{\"name\": \"a\", \"arguments\": {\"x\": \"y\"}}";
+  expect(body, "call:a{\"x\": \"y\"}|" + body + "\n");
+  expect(body + "\n</tool_", "call:a{\"x\": \"y\"}|" + body + "\n</tool_\n");
+}
+
+TEST(ToolCalls, TheClosingTagInsideAStringIsText) {
+  const std::string call =
+      R"(<tool_call>{"name": "a", "arguments": {"x": "\"</tool_call>\\", "y": "<"}}</tool_call>)";
+  expect(call, R"(call:a{"x": "\"</tool_call>\\", "y": "<"}|)" + call + "\n");
+  // A string does not go over a newline: a quote too many does not swallow what follows.
+  const std::string bad = "<tool_call>\n{\"name\": \"a\"\"}\n</tool_call>",
+                    good = "<tool_call>{\"name\":\"b\"}</tool_call>";
+  expect(bad + "\n" + good, "malformed:" + bad + "\ncall:b{}|" + good + "\n");
+}
+
+TEST(ToolCalls, ArgumentsAreSpelledAsTheModelDid) {
+  const auto arguments = [](const std::string& body) {
+    const auto call = parse_tool_call(body);
+    return call ? call->arguments : "none";
+  };
+  EXPECT_EQ(arguments(R"({"arguments":{"n":12345678901234567890123,"e":1e5},"name":"a"})"),
+            R"({"n":12345678901234567890123,"e":1e5})");
+  EXPECT_EQ(arguments(R"({"name":"a","arguments":{"x":1},"arguments" : {"x":2} })"), R"({"x":2})");
+  EXPECT_EQ(arguments(R"({"name":"a","arguments":" {\"x\": 1}"})"), R"({"x": 1})");
+  EXPECT_EQ(arguments(R"( {"a,:{\"}":1,"name":"a","argument\u0073":{"x":"}"}} )"), R"({"x":"}"})");
+}
+
+TEST(ToolCalls, WithoutThemCallsAreText) {
+  OutputEventParser parser({}, false);
+  const auto events = parser.push("<think>a</think>b<tool_call>{\"name\":\"a\"}</tool_call>");
+  EXPECT_EQ(described(events), "reasoning:a\ntext:b<tool_call>{\"name\":\"a\"}</tool_call>\n");
+}
+
+std::string without_newlines(std::string s) {
+  std::erase(s, '\n');
+  return s;
+}
+
+// Random streams of the pieces that matter: any cut gives the same events, nothing is lost but newlines, and
+// no text holds an opening tag.
+TEST(ToolCalls, AnySplitGivesTheSame) {
+  const std::string kWhole =
+      "\n<tool_call>\n{\"name\": \"h\", \"arguments\": {\"x\": \"</tool_call>\"}}\n</tool_call>";
+  std::mt19937 rng(31);
+  const std::string pool[] = {"<tool_call>",
+                              "</tool_call>",
+                              "{\"name\": \"f\"",
+                              ", \"arguments\": {\"a\": 1}",
+                              "}",
+                              "\"",
+                              "\\",
+                              "\n",
+                              "<",
+                              "a",
+                              "tool_call>",
+                              "</",
+                              "{\"name\":\"g\"}",
+                              "\u00E9",
+                              " "};
+  int calls = 0, malformed = 0;
+  for (int i = 0; i < 30000; ++i) {
+    std::string text = "x";  // so that no reasoning begins
+    for (size_t n = rng() % 16; n > 0; --n) {
+      text += pool[rng() % std::size(pool)];
+      if (rng() % 8 == 0) text += kWhole;
+    }
+    const auto whole = parse(text, text.size() + 1);
+    const std::string expected = described(whole);
+    ASSERT_EQ(described(parse(text, 1)), expected) << text;
+    for (int cut = 0; cut < 3; ++cut) ASSERT_EQ(described(parse(text, 0, &rng)), expected) << text;
+    std::string joined;
+    for (const OutputEvent& e : whole) {
+      joined += e.kind == Kind::tool_call ? e.call.raw : e.text;
+      calls += e.kind == Kind::tool_call ? 1 : 0;
+      malformed += e.kind == Kind::malformed_call ? 1 : 0;
+      ASSERT_TRUE(e.kind != Kind::text || e.text.find("<tool_call>") == e.text.npos) << text;
+    }
+    ASSERT_EQ(without_newlines(joined), without_newlines(text));
+  }
+  EXPECT_GT(calls, 1000);
+  EXPECT_GT(malformed, 1000);
+}
+
+}  // namespace
+}  // namespace qw
