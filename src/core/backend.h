@@ -50,6 +50,14 @@ struct AdamWArgs {
   double grad_scale;  // multiplies the gradient first (clipping)
 };
 
+// How far a student's distribution is from a teacher's, both softmax(logits / temperature). With s and t the
+// two and m = beta · t + (1 − beta) · s: beta 0 is KL(t ‖ s), 1 is KL(s ‖ t), between them the generalised
+// Jensen-Shannon divergence beta · KL(t ‖ m) + (1 − beta) · KL(s ‖ m) (Agarwal et al. 2024, GKD).
+struct DivergenceArgs {
+  double beta = 0.0;
+  double temperature = 1.0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -129,6 +137,14 @@ class Backend {
   // dlogits[t] = dloss[t] · (softmax(logits[t]) − onehot(targets[t])), 0 where targets[t] < 0.
   virtual void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& targets,
                                       const Tensor& dloss) = 0;
+  // loss[t] = divergence of row t; where dlogits is defined, dlogits[t] = weight[t] · ∂loss[t]/∂logits[t].
+  // logits, dlogits [T, V], teacher [T, W]: where V and W differ (padding of the vocabulary) the first min(V,
+  // W) entries are compared and the others get no gradient.
+  virtual void divergence(const Tensor& loss, const Tensor& dlogits, const Tensor& logits,
+                          const Tensor& teacher, const Tensor& weight, const DivergenceArgs& args) = 0;
+  // out = x / (1 − p) where element i is kept, else 0; whether it is depends on (key, i) alone, so that a
+  // backward (and a recomputed forward) is the same call. Contiguous.
+  virtual void dropout(const Tensor& out, const Tensor& x, double p, uint64_t key) = 0;
   virtual void sum(const Tensor& out, const Tensor& x) = 0;          // out [1] = Σ x, accumulated in f64
   virtual void sum_squares(const Tensor& out, const Tensor& x) = 0;  // out [1] = Σ x², accumulated in f64
   // Decoupled weight decay (Loshchilov & Hutter 2019) in torch.optim.AdamW's order; all tensors real, equal

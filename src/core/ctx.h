@@ -22,6 +22,11 @@ struct Ctx {
   Tape* tape = nullptr;                  // null: inference, nothing is recorded
   const Trace* trace = nullptr;          // null: no taps
   const AdapterMap* adapters = nullptr;  // null: the base model alone
+  // Under a tape: dropout before the adapters, as PEFT has it. One key a step and micro-batch.
+  struct {
+    double p = 0.0;
+    uint64_t key = 0;
+  } adapter_dropout = {};
   bool recompute = false;  // under a tape: layers keep their input alone and run again (nn/scratch.h)
 
   Tensor alloc(const Shape& shape) const { return arena.alloc(shape, backend.real()); }

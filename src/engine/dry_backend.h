@@ -47,6 +47,9 @@ class DryBackend : public Backend {
                                 const Tensor&, const Tensor&, const Tensor&) override {}
   void cross_entropy(const Tensor&, const Tensor&, const Tensor&) override {}
   void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void divergence(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                  const DivergenceArgs&) override {}
+  void dropout(const Tensor&, const Tensor&, double, uint64_t) override {}
   void sum(const Tensor&, const Tensor&) override {}
   void sum_squares(const Tensor&, const Tensor&) override {}
   void adamw(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AdamWArgs&) override {}

@@ -5,19 +5,33 @@
 namespace qw::ops {
 namespace {
 
-// The adapters of one weight that this batch uses, with x · Aᵀ kept for the way back.
+// The adapters of one weight that this batch uses, with what the way back needs.
 struct LoraUse {
   AdapterRange range;
   const Lora* lora;
-  Tensor xa;  // [rows, r]
+  double dropout = 0.0;
+  uint64_t key = 0;  // of the dropout
+  Tensor x, xa;      // [rows, K] behind the dropout, [rows, r]
 };
+
+// FNV-1a: the same numbers on every machine, for every build.
+uint64_t mixed(uint64_t key, std::string_view name) {
+  uint64_t h = 0xcbf29ce484222325u ^ key;
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h;
+}
 
 std::vector<LoraUse> lora_uses(const Ctx& cx, const Weight& w) {
   std::vector<LoraUse> uses;
   if (cx.adapters == nullptr) return uses;
   for (const AdapterRange& range : *cx.adapters)
     if (const Lora* lora = range.set->find(w.name); lora != nullptr && range.end > range.begin)
-      uses.push_back({range, lora, {}});
+      uses.push_back({range,
+                      lora,
+                      cx.tape != nullptr ? cx.adapter_dropout.p : 0.0,
+                      mixed(cx.adapter_dropout.key, w.name),
+                      {},
+                      {}});
   return uses;
 }
 
@@ -31,15 +45,20 @@ void add_lora(Ctx& cx, const Tensor& out, const Tensor& x, LoraUse& use) {
   d.arg("x", x, "TK").arg("out", out, "TN").arg(l.a.name, l.a.shape, "rK").arg(l.b.name, l.b.shape, "Nr");
   const Tensor part = rows_of(out, use.range);
   use.xa = cx.alloc({part.dim(0), d['r']});
-  cx.backend.linear(use.xa, rows_of(x, use.range), l.a, {});
+  use.x = rows_of(x, use.range);
+  if (use.dropout > 0) {
+    const Tensor dropped = cx.alloc(use.x.shape());
+    cx.backend.dropout(dropped, use.x, use.dropout, use.key);
+    use.x = dropped;
+  }
+  cx.backend.linear(use.xa, use.x, l.a, {});
   const Tensor delta = cx.alloc(part.shape());
   cx.backend.linear(delta, use.xa, l.b, {});
   cx.backend.axpy(part, l.scale, delta);
 }
 
 // dx (may be undefined) += scale · (dout · B) · A; dA and dB into the weight gradients.
-void lora_backward(Ctx& cx, Gradients& weights, const LoraUse& use, const Tensor& x, const Tensor& dout,
-                   const Tensor& dx) {
+void lora_backward(Ctx& cx, Gradients& weights, const LoraUse& use, const Tensor& dout, const Tensor& dx) {
   const Lora& l = *use.lora;
   const Tensor dpart = rows_of(dout, use.range);
   const Tensor scaled = cx.alloc(dpart.shape());
@@ -47,11 +66,11 @@ void lora_backward(Ctx& cx, Gradients& weights, const LoraUse& use, const Tensor
   if (const Tensor db = weights.of(l.b); db.defined()) cx.backend.linear_dw(db, scaled, use.xa);
   const Tensor dxa = cx.alloc(use.xa.shape());
   cx.backend.linear_dx(dxa, scaled, l.b);
-  const Tensor x_rows = rows_of(x, use.range);
-  if (const Tensor da = weights.of(l.a); da.defined()) cx.backend.linear_dw(da, dxa, x_rows);
+  if (const Tensor da = weights.of(l.a); da.defined()) cx.backend.linear_dw(da, dxa, use.x);
   if (!dx.defined()) return;
-  const Tensor through_a = cx.alloc(x_rows.shape());
+  const Tensor through_a = cx.alloc(use.x.shape());
   cx.backend.linear_dx(through_a, dxa, l.a);
+  if (use.dropout > 0) cx.backend.dropout(through_a, through_a, use.dropout, use.key);
   cx.backend.axpy(rows_of(dx, use.range), 1.0, through_a);
 }
 
@@ -77,7 +96,7 @@ Tensor linear(Ctx& cx, const Tensor& x, const Weight& w, const Weight* bias) {
       dx = c.alloc(x.shape());
       c.backend.linear_dx(dx, dout, w);
     }
-    for (const LoraUse& use : uses) lora_backward(c, tape->weights(), use, x, dout, dx);
+    for (const LoraUse& use : uses) lora_backward(c, tape->weights(), use, dout, dx);
     if (dx.defined()) tape->accumulate(c, x, dx);
     if (const Tensor dw = tape->weights().of(w); dw.defined()) c.backend.linear_dw(dw, dout, x);
     if (bias == nullptr) return;

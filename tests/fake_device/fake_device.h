@@ -96,6 +96,13 @@ class FakeDevice final : public Backend {
                               const Tensor& dloss) override {
     run(&Backend::cross_entropy_backward, dlogits, logits, targets, dloss);
   }
+  void divergence(const Tensor& loss, const Tensor& dlogits, const Tensor& logits, const Tensor& teacher,
+                  const Tensor& weight, const DivergenceArgs& args) override {
+    run(&Backend::divergence, loss, dlogits, logits, teacher, weight, args);
+  }
+  void dropout(const Tensor& out, const Tensor& x, double p, uint64_t key) override {
+    run(&Backend::dropout, out, x, p, key);
+  }
   void sum(const Tensor& out, const Tensor& x) override { run(&Backend::sum, out, x); }
   void sum_squares(const Tensor& out, const Tensor& x) override { run(&Backend::sum_squares, out, x); }
   void adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,

@@ -6,6 +6,7 @@
 #include "backend/cpu/cpu_impl.h"
 #include "backend/cpu/host/attention.inl"
 #include "backend/cpu/host/elementwise.inl"
+#include "backend/cpu/host/learning.inl"
 #include "backend/cpu/host/linear.inl"
 #include "backend/cpu/host/memory.inl"
 #include "backend/cpu/host/product.inl"

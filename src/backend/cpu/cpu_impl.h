@@ -109,6 +109,9 @@ class CpuBackend final : public Backend {
   void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override;
   void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& targets,
                               const Tensor& dloss) override;
+  void divergence(const Tensor& loss, const Tensor& dlogits, const Tensor& logits, const Tensor& teacher,
+                  const Tensor& weight, const DivergenceArgs& args) override;
+  void dropout(const Tensor& out, const Tensor& x, double p, uint64_t key) override;
   void sum(const Tensor& out, const Tensor& x) override;
   void sum_squares(const Tensor& out, const Tensor& x) override;
   void adamw(const Tensor& param, const Tensor& grad, const Tensor& m, const Tensor& v,
