@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -11,6 +12,7 @@
 #include <set>
 
 #include "base/mmap.h"
+#include "train/config.h"
 
 namespace qw::apps {
 namespace {
@@ -100,9 +102,21 @@ TEST(Messages, NoRowIsLeftOver) {
   for (const MessageRow& row : catalogue()) {
     // The texts about a command are named after it.
     static const std::regex of_command(R"(help\.[a-z-]+(\.more)?)");
-    if (std::regex_match(std::string(row.code), of_command)) continue;
+    if (std::regex_match(std::string(row.code), of_command) || row.code.starts_with("train.key.")) continue;
     EXPECT_NE(all.find('"' + std::string(row.code) + '"'), all.npos) << row.code << " is used nowhere";
   }
+}
+
+TEST(Messages, EveryKeyOfATrainingHasItsDescription) {
+  std::set<std::string> wanted, found;
+  for (const train::KeyInfo& key : train::config_keys()) {
+    std::string code = key.name;
+    std::replace(code.begin(), code.end(), '.', '_');
+    wanted.insert("train.key." + code);
+  }
+  for (const MessageRow& row : catalogue())
+    if (row.code.starts_with("train.key.")) found.insert(std::string(row.code));
+  EXPECT_EQ(found, wanted);
 }
 
 TEST(Messages, ArgumentsAreFilledOnce) {

@@ -4,9 +4,11 @@ namespace qw::apps {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"run", run_command},       {"chat", chat_command},     {"tokenize", tokenize_command},
-    {"render", render_command}, {"logits", logits_command}, {"perplexity", perplexity_command},
-    {"bench", bench_command},   {"info", info_command},     {"train-tokenizer", train_tokenizer_command},
+    {"run", run_command},           {"chat", chat_command},
+    {"tokenize", tokenize_command}, {"render", render_command},
+    {"logits", logits_command},     {"perplexity", perplexity_command},
+    {"bench", bench_command},       {"info", info_command},
+    {"train", train_command},       {"train-tokenizer", train_tokenizer_command},
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ Result<int> render_command(Program& program, Args args);
 Result<int> logits_command(Program& program, Args args);
 Result<int> perplexity_command(Program& program, Args args);
 Result<int> bench_command(Program& program, Args args);
+Result<int> train_command(Program& program, Args args);
 Result<int> train_tokenizer_command(Program& program, Args args);
 Result<int> info_command(Program& program, Args args);
 

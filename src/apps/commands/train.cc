@@ -1,0 +1,194 @@
+// qw train: derives a model from a configuration file. Spec: docs/train.md. Test: tests/e2e/train_test.cc
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+
+#include "apps/commands/commands.h"
+#include "apps/memory.h"
+#include "apps/train/setup.h"
+#include "train/checkpoint.h"
+#include "train/run.h"
+
+namespace qw::apps {
+namespace {
+
+using train::TrainConfig;
+
+std::string toml_value(const Json& value) {
+  if (value.is_number_float()) {
+    std::string text = fmt::format("{}", value.get<double>());
+    return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
+  }
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);  // texts, lists, numbers: as in JSON
+}
+
+// A configuration with every key at its default, which qw train reads back.
+std::string all_keys(const Console& console) {
+  std::string out, section;
+  for (const train::KeyInfo& key : train::config_keys()) {
+    const size_t dot = key.name.find('.');
+    const std::string name = dot == std::string::npos ? key.name : key.name.substr(dot + 1);
+    const std::string in = dot == std::string::npos ? "" : key.name.substr(0, dot);
+    if (in != section) out += fmt::format("\n[{}]\n", section = in);
+    std::string code = "train.key." + key.name;
+    std::replace(code.begin() + 10, code.end(), '.', '_');
+    out += fmt::format("{:<34} # {} ({})\n", fmt::format("{} = {}", name, toml_value(key.fallback)),
+                       console.text(code), key.expected);
+  }
+  return out;
+}
+
+size_t resident_bytes() {
+  std::ifstream in("/proc/self/statm");
+  size_t all = 0, resident = 0;
+  in >> all >> resident;
+  return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string clock_text(double seconds) {
+  const auto s = static_cast<int64_t>(seconds);
+  return s >= 3600 ? fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+                   : fmt::format("{}:{:02}", s / 60, s % 60);
+}
+
+// The line that a person watches; on a terminal alone.
+class StepLine {
+ public:
+  explicit StepLine(Console& console)
+      : console_(console), shown_(console.err_is_terminal() && !console.quiet) {}
+  ~StepLine() { clear(); }
+  StepLine(const StepLine&) = delete;
+  StepLine& operator=(const StepLine&) = delete;
+
+  void show(const train::RunProgress& p) {
+    if (!shown_) return;
+    console_.write_err("\r\x1b[K" +
+                       console_.text("ui.train.step", {{"step", p.last.step},
+                                                       {"steps", p.steps},
+                                                       {"loss", fmt::format("{:.4f}", p.last.loss)},
+                                                       {"speed", fmt::format("{:.0f}", p.tok_s)},
+                                                       {"left", clock_text(p.seconds_left)},
+                                                       {"memory", bytes_text(resident_bytes())}}));
+    drawn_ = true;
+  }
+  void clear() {
+    if (drawn_) console_.write_err("\r\x1b[K");
+    drawn_ = false;
+  }
+
+ private:
+  Console& console_;
+  bool shown_, drawn_ = false;
+};
+
+Status say_plan(Program& program, const TrainSetup& s, const TrainConfig& config) {
+  const train::TrainMemory& m = s.memory;
+  int64_t learning = 0;
+  for (const Weight* w : s.learning) learning += w->shape.elements();
+  if (program.json()) {
+    const Json plan{{"weight_bytes", m.weights},
+                    {"gradient_bytes", m.gradients},
+                    {"optimizer_bytes", m.optimizer},
+                    {"activation_bytes", m.activations},
+                    {"data_bytes", m.data},
+                    {"total_bytes", m.total()},
+                    {"parameters_learning", learning},
+                    {"documents", s.data.documents.size()},
+                    {"tokens", s.data.ids.size()}};
+    return program.console().write(to_json_line(plan) + "\n");
+  }
+  program.console().note(program.console().text(
+      "ui.train.plan", {{"parameters", fmt::format("{:.4g}", static_cast<double>(learning) / 1e6)},
+                        {"documents", s.data.documents.size()},
+                        {"tokens", s.data.ids.size()},
+                        {"total", bytes_text(m.total())},
+                        {"weights", bytes_text(m.weights)},
+                        {"gradients", bytes_text(m.gradients)},
+                        {"optimizer", bytes_text(m.optimizer)},
+                        {"activations", bytes_text(m.activations)}}));
+  (void)config;
+  return {};
+}
+
+// Where an earlier run stopped, or the beginning. Errors: train.exists (args folder): without --resume
+// nothing is written over.
+Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, const TrainConfig& config,
+               bool resume) {
+  if (!resume) {
+    if (folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
+    return {};
+  }
+  const auto newest = train::newest_checkpoint(folder.checkpoints());
+  if (!newest) return {};
+  QW_TRY(train::load_checkpoint(*newest, *s.trainer, train::config_json(config), *s.backend));
+  program.console().note(program.console().text(
+      "ui.train.resumed",
+      {{"file", newest->string()}, {"step", s.trainer->done()}, {"steps", s.trainer->steps()}}));
+  return {};
+}
+
+Result<int> train_now(Program& program, const TrainConfig& config, TrainSetup& s, bool resume) {
+  Console& console = program.console();
+  QW_TRY(const train::RunFolder folder, train::RunFolder::open(config.out));
+  if (!resume && folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
+  QW_TRY(make_trainer(s, config));
+  QW_TRY(take_up(program, folder, s, config, resume));
+  std::atomic<bool> stop = false;
+  StepLine line(console);
+  const train::RunHooks hooks{
+      .on_step = [&](const train::RunProgress& p) { line.show(p); },
+      .on_eval =
+          [&](int64_t step, const train::EvalResult& r) {
+            line.clear();
+            console.note(
+                console.text("ui.train.eval", {{"step", step}, {"loss", fmt::format("{:.4f}", r.loss)}}));
+          },
+      .save_result = [&] { return save_trained(s, config); }};
+  train::RunEnd end;
+  {
+    const Interrupts::Scope interrupts(program.interrupts(), [&] { stop = true; });
+    QW_TRY(end, train::run_training(folder, *s.trainer, config, *s.backend, stop, hooks));
+  }
+  line.clear();
+  if (end.interrupted) {
+    console.note(console.text("ui.train.interrupted", {{"step", end.steps}}));
+    return kExitInterrupted;
+  }
+  if (end.stopped_early) console.note(console.text("ui.train.early", {{"step", end.steps}}));
+  if (program.json()) {
+    const Json done{{"out", config.out}, {"steps", end.steps}, {"stopped_early", end.stopped_early}};
+    QW_TRY(console.write(to_json_line(done) + "\n"));
+  } else {
+    QW_TRY(
+        console.write(console.text("ui.train.done", {{"steps", end.steps}, {"folder", config.out}}) + "\n"));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<int> train_command(Program& program, Args args) {
+  std::optional<std::string> file;
+  bool print_config = false, resume = false, dry_run = false;
+  CommandLine line("train");
+  line.argument("CONFIG.toml", &file);
+  line.flag("--print-config", &print_config, "help.train.print_config");
+  line.flag("--resume", &resume, "help.train.resume");
+  line.flag("--dry-run", &dry_run, "help.dry_run");
+  QW_TRY(const bool go_on, program.parse(line, args));
+  if (!go_on) return kExitOk;
+  if (print_config) {
+    QW_TRY(program.console().write(all_keys(program.console())));
+    return kExitOk;
+  }
+  if (!file) return fail("cli.missing_argument", {{"shown", "CONFIG.toml"}, {"command", line.name()}});
+  QW_TRY(const std::string text, read_input(*file));
+  QW_TRY(const TrainConfig config, train::parse_config(text, *file));
+  QW_TRY(const auto setup, open_training(program, config, *file));
+  if (dry_run || !program.json()) QW_TRY(say_plan(program, *setup, config));
+  if (dry_run) return kExitOk;
+  return train_now(program, config, *setup, resume);
+}
+
+}  // namespace qw::apps

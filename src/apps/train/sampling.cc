@@ -1,0 +1,55 @@
+#include "apps/train/sampling.h"
+
+#include "engine/engine.h"
+
+namespace qw::apps {
+namespace {
+
+// The answer's tokens, its end token included. Errors: that of the request.
+Result<std::vector<int32_t>> collect(EventQueue& events) {
+  std::vector<int32_t> ids;
+  while (true) {
+    const Event event = events.pop();
+    if (event.kind == Event::Kind::token) {
+      ids.push_back(event.token.id);
+    } else {
+      if (event.error) return tl::unexpected<Error>(*event.error);
+      return ids;
+    }
+  }
+}
+
+}  // namespace
+
+train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) {
+  return [&setup, &config](const std::vector<std::vector<int32_t>>& prompts,
+                           int64_t step) -> Result<std::vector<std::vector<int32_t>>> {
+    // A new engine each time: what it computed with older weights must not be found again.
+    EngineOptions options;
+    options.ctx_tokens = config.seq_len + config.distill.max_new_tokens;
+    options.max_seqs = static_cast<int>(std::min<size_t>(prompts.size(), 16));
+    options.kv_dtype = DType::f32;
+    options.prefix_cache = false;
+    QW_TRY(const auto engine, Engine::create(setup.model, *setup.sampling, options));
+    std::vector<std::shared_ptr<EventQueue>> queues;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      Request request;
+      request.ids = prompts[i];
+      request.sampling.temperature = config.distill.sampling_temperature;
+      request.sampling.seed =
+          (static_cast<uint64_t>(config.seed) << 44) ^ (static_cast<uint64_t>(step) << 16) ^ i;
+      request.max_new_tokens = config.distill.max_new_tokens;
+      if (const auto eos = setup.tokenizer->eos_id()) request.stop_ids = {*eos};
+      queues.push_back(std::make_shared<EventQueue>());
+      engine->submit(std::move(request), sink_to(queues.back()));
+    }
+    std::vector<std::vector<int32_t>> answers;
+    for (const auto& queue : queues) {
+      QW_TRY(std::vector<int32_t> ids, collect(*queue));
+      answers.push_back(std::move(ids));
+    }
+    return answers;
+  };
+}
+
+}  // namespace qw::apps

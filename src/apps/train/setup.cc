@@ -1,0 +1,252 @@
+#include "apps/train/setup.h"
+
+#include <algorithm>
+
+#include "apps/chat_prompt.h"
+#include "apps/memory.h"
+#include "apps/paths.h"
+#include "apps/progress.h"
+#include "apps/tokenizer_files.h"
+#include "apps/train/sampling.h"
+#include "backend/cpu/cpu_backend.h"
+#include "io/hf_folder.h"
+#include "io/hf_folder_writer.h"
+#include "train/init.h"
+
+namespace qw::apps {
+namespace {
+
+using train::TrainConfig;
+
+Result<std::unique_ptr<Backend>> open_backend(Program& program, const TrainConfig& config,
+                                              Products products) {
+  const int threads = config.threads > 0 ? config.threads : program.threads();
+  return make_cpu_backend({.threads = threads, .isa = {}, .products = products});
+}
+
+void show_warnings(Program& program, std::vector<Error>& warnings, const std::string& file) {
+  for (Error& w : warnings) program.console().warn(w.with("file", file));
+}
+
+// A model of its own kind and size with random weights.
+Status open_random(TrainSetup& s, Program& program, const TrainConfig& config) {
+  QW_TRY(s.model_path, resolve_hf_folder(s.model_path));
+  const auto file = s.model_path / "config.json";
+  QW_TRY(s.model_config, parse_json_file(file));
+  QW_TRY(LoadedModel made, make_model(s.model_config));
+  show_warnings(program, made.warnings, file.string());
+  s.model = std::move(made.model);
+  s.tokenizer_folder = s.model_path;
+  train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed),
+                          s.model_config.value("initializer_range", 0.02));
+  s.model->visit(init);
+  QW_TRY(init.finish());
+  QW_TRY(s.tokenizer, Tokenizer::from_folder(s.model_path));
+  return {};
+}
+
+Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& config) {
+  QW_TRY(Checkpoint checkpoint, open_checkpoint(s.model_path));
+  const bool quantised = std::any_of(checkpoint.formats.begin(), checkpoint.formats.end(), [](const auto& f) {
+    return f.first != "f32" && f.first != "f16" && f.first != "bf16" && f.first != "f64";
+  });
+  if (quantised && config.method == "full") return fail("train.quantised", {{"file", s.model_path.string()}});
+  if (!quantised && config.method == "qlora")
+    return fail("train.not_quantised", {{"file", s.model_path.string()}});
+  QW_TRY(s.tokenizer, checkpoint_tokenizer(checkpoint));
+  QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *s.backend,
+                                        {.strict = false, .trainable = config.method == "full"}));
+  show_warnings(program, loaded.warnings, checkpoint.path.string());
+  s.model = std::move(loaded.model);
+  s.model_path = checkpoint.path;
+  s.model_config = std::move(checkpoint.config);
+  s.tokenizer_folder = checkpoint.tokenizer_folder;
+  s.formats = std::move(checkpoint.formats);
+  return {};
+}
+
+// A further model that does not learn: its matrices stay in the file's memory.
+Result<std::shared_ptr<Model>> open_frozen(TrainSetup& s, Program& program,
+                                           const std::filesystem::path& path) {
+  QW_TRY(Checkpoint checkpoint, open_checkpoint(path));
+  QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *s.backend, {}));
+  show_warnings(program, loaded.warnings, path.string());
+  return std::shared_ptr<Model>(std::move(loaded.model));
+}
+
+// Teacher and student must mean the same by an id, as far as both have it.
+Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
+  QW_TRY(const Checkpoint files, open_tokenizer_files(path));
+  QW_TRY(const Tokenizer teacher, checkpoint_tokenizer(files));
+  const int32_t n = std::min(teacher.vocab_size(), s.tokenizer->vocab_size());
+  for (int32_t id = 0; id < n; ++id)
+    if (teacher.token_bytes(id) != s.tokenizer->token_bytes(id))
+      return fail("train.teacher_tokens", {{"file", path.string()}, {"id", id}});
+  return {};
+}
+
+Status open_adapter(TrainSetup& s, const TrainConfig& config) {
+  if (!config.adapter.empty()) {
+    QW_TRY(s.adapter, read_peft_adapter(config.adapter, s.all, *s.backend, true));
+  } else {
+    const LoraSpec spec{.rank = config.lora.rank,
+                        .alpha = config.lora.alpha,
+                        .dropout = config.lora.dropout,
+                        .rslora = config.lora.rslora,
+                        .targets = config.lora.targets,
+                        .base_model = s.model_path.string()};
+    QW_TRY(s.adapter, make_lora_adapter(spec, s.all, *s.backend, static_cast<uint64_t>(config.seed)));
+  }
+  s.learning = s.adapter->set->weights();
+  return {};
+}
+
+Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
+  if (config.task == "distill") {
+    QW_TRY(const auto path, resolve_model(config.teacher));
+    QW_TRY(check_teacher(s, path));
+    QW_TRY(s.other, open_frozen(s, program, path));
+  } else if (config.task == "dpo") {
+    // Below an adapter nothing learns: the model without it is the policy at its start.
+    if (config.method != "full") {
+      s.other = s.model;
+    } else {
+      QW_TRY(s.other, open_frozen(s, program, s.model_path));
+    }
+  }
+  return {};
+}
+
+Status read_data(TrainSetup& s, Program& program, const TrainConfig& config,
+                 const std::vector<std::string>& files, const char* label, train::Dataset& to) {
+  Console& console = program.console();
+  train::DataReport report;
+  {
+    Progress progress(console, console.text(label));
+    const train::DataParts parts{*s.tokenizer, s.renderer ? &*s.renderer : nullptr, program.threads()};
+    QW_TRY(to, train::read_dataset(files, config, parts, report, [&](int64_t done, int64_t total) {
+             progress.set(done >> 20, total >> 20);
+             return true;
+           }));
+  }
+  for (const Error& bad : report.bad) console.warn(bad);
+  if (report.n_bad > 0)
+    console.note(console.text("ui.train.skipped", {{"bad", report.n_bad}, {"lines", report.lines}}));
+  if (report.cut > 0) {
+    console.warn(report.first_cut);
+    console.note(console.text("ui.train.cut", {{"cut", report.cut}, {"lines", report.lines}}));
+  }
+  return {};
+}
+
+std::unique_ptr<train::Objective> make_objective(const TrainSetup& s, const TrainConfig& config,
+                                                 const train::Dataset& data, train::Generate generate) {
+  const train::Learner learner{s.model, s.adapter ? s.adapter->set : nullptr};
+  if (config.task == "dpo") return train::dpo_objective(learner, s.other, data, config.dpo);
+  if (config.task == "distill")
+    return train::distill_objective(learner, s.other, data, config.distill, std::move(generate));
+  return train::language_objective(learner, data);
+}
+
+// For the plan: answers as long as they may get.
+train::Generate longest_answers(const TrainConfig& config) {
+  if (config.task != "distill" || !config.distill.on_policy) return {};
+  return [n = config.distill.max_new_tokens](const auto& prompts, int64_t) {
+    return std::vector(prompts.size(), std::vector<int32_t>(static_cast<size_t>(n), 0));
+  };
+}
+
+Status plan_memory(TrainSetup& s, Program& program, const TrainConfig& config) {
+  const auto objective = make_objective(s, config, s.data, longest_answers(config));
+  std::vector<Weight*> weights = s.all;
+  if (s.other != nullptr && s.other != s.model) {
+    WeightList more;
+    s.other->visit(more);
+    weights.insert(weights.end(), more.weights().begin(), more.weights().end());
+  }
+  if (s.adapter) weights.insert(weights.end(), s.learning.begin(), s.learning.end());
+  s.memory = train::Trainer::plan(*objective, s.data, weights, s.learning, config);
+  // The weights and the data are in memory already.
+  const size_t needed = s.memory.gradients + s.memory.optimizer + s.memory.activations;
+  const size_t room = available_memory();
+  if (room > 0 && needed > room)
+    return fail("train.memory", {{"needed", bytes_text(needed)},
+                                 {"available", bytes_text(room)},
+                                 {"activations", bytes_text(s.memory.activations)}});
+  (void)program;
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainConfig& config,
+                                                  std::string_view config_file) {
+  auto s = std::make_unique<TrainSetup>();
+  const bool f32 = config.precision == "f32";
+  QW_TRY(s->backend, open_backend(program, config, f32 ? Products::f32_packed : Products::bf16));
+  QW_TRY(s->model_path, resolve_model(config.model));
+  if (config.init == "random") {
+    QW_TRY(open_random(*s, program, config));
+  } else {
+    QW_TRY(open_pretrained(*s, program, config));
+  }
+  if (config.seq_len > s->model->info().max_positions)
+    return fail(
+        "train.too_long",
+        {{"file", config_file}, {"tokens", config.seq_len}, {"limit", s->model->info().max_positions}});
+  if (!s->tokenizer->chat_templates().empty()) {
+    QW_TRY(s->renderer, renderer_of(*s->tokenizer, std::nullopt));
+  }
+  WeightList list;
+  s->model->visit(list);
+  s->all = list.weights();
+  if (config.method == "full") {
+    s->learning = s->all;
+  } else {
+    QW_TRY(open_adapter(*s, config));
+  }
+  QW_TRY(open_other(*s, program, config));
+  QW_TRY(read_data(*s, program, config, config.data, "ui.train.reading", s->data));
+  if (!config.eval_data.empty())
+    QW_TRY(read_data(*s, program, config, config.eval_data, "ui.train.reading", s->eval_data));
+  QW_TRY(plan_memory(*s, program, config));
+  return s;
+}
+
+Status make_trainer(TrainSetup& s, const TrainConfig& config) {
+  train::Generate generate;
+  if (config.task == "distill" && config.distill.on_policy) {
+    QW_TRY(s.sampling, make_cpu_backend({.threads = config.threads, .isa = {}, .products = Products::f32}));
+    generate = sampler_of(s, config);
+  }
+  train::TrainerParts parts{*s.backend, s.learning, make_objective(s, config, s.data, generate), s.data};
+  if (!config.eval_data.empty()) {
+    parts.eval_objective = make_objective(s, config, s.eval_data, generate);
+    parts.eval_data = &s.eval_data;
+  }
+  QW_TRY(s.trainer, train::Trainer::create(std::move(parts), config));
+  return {};
+}
+
+Status save_trained(TrainSetup& s, const TrainConfig& config) {
+  if (s.adapter) return write_peft_adapter(config.out, *s.adapter, *s.backend);
+  QuantFormat format = QuantFormat::f32;
+  std::string dtype = config.save_dtype;
+  if (dtype == "model") {
+    // What most of the model was stored in; a model that was never stored says it in its config.
+    int64_t most = 0;
+    dtype = s.model_config.value("dtype", s.model_config.value("torch_dtype", "float32"));
+    for (const auto& [name, count] : s.formats)
+      if (count.elements > most) {
+        most = count.elements;
+        dtype = name;
+      }
+  }
+  if (dtype == "bf16" || dtype == "bfloat16") format = QuantFormat::bf16;
+  if (dtype == "f16" || dtype == "float16") format = QuantFormat::f16;
+  WeightRows rows(s.all, *s.backend);
+  const HfFolderPlan plan{.files_from = s.tokenizer_folder, .config = s.model_config, .format = format};
+  return write_hf_folder(config.out, plan, rows);
+}
+
+}  // namespace qw::apps

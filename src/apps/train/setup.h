@@ -1,0 +1,44 @@
+// The parts of a training run, opened as its configuration says: backend, model, adapter, teacher or
+// reference, data, objective. Test: tests/e2e/train_test.cc
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "apps/program.h"
+#include "io/checkpoint.h"
+#include "io/peft.h"
+#include "text/chat_renderer.h"
+#include "text/tokenizer.h"
+#include "train/trainer.h"
+
+namespace qw::apps {
+
+struct TrainSetup {
+  std::unique_ptr<Backend> backend;        // outlives everything below
+  std::unique_ptr<Backend> sampling;       // on-policy distillation: writes the answers
+  std::filesystem::path model_path;        // resolved
+  Json model_config;                       // config.json
+  std::filesystem::path tokenizer_folder;  // empty: the model is one file
+  std::map<std::string, FormatCount> formats;
+  std::optional<Tokenizer> tokenizer;
+  std::optional<ChatRenderer> renderer;
+  std::shared_ptr<Model> model, other;  // other: teacher or reference
+  std::optional<LoraAdapter> adapter;
+  std::vector<Weight*> all, learning;
+  train::Dataset data, eval_data;
+  train::TrainMemory memory;
+  std::unique_ptr<train::Trainer> trainer;
+};
+
+// Everything but the trainer, whose memory is only taken once the plan fits. Errors: those of every part;
+// train.needs, train.quantised, train.not_quantised, train.too_long, train.no_template, train.teacher_tokens,
+// memory.exhausted.
+Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train::TrainConfig& config,
+                                                  std::string_view config_file);
+Status make_trainer(TrainSetup& setup, const train::TrainConfig& config);
+
+// The model or adapter as it stands, into config.out.
+Status save_trained(TrainSetup& setup, const train::TrainConfig& config);
+
+}  // namespace qw::apps

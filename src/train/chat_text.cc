@@ -1,0 +1,82 @@
+#include "train/chat_text.h"
+
+#include <algorithm>
+
+namespace qw::train {
+namespace {
+
+// The conversation's first `n` messages.
+Result<Rendered> render(const ChatRenderer& renderer, const Json& chat, size_t n, bool ask) {
+  Json part = Json::object();
+  const Json& messages = chat["messages"];
+  part["messages"] = Json(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(n));
+  if (chat.contains("tools")) part["tools"] = chat["tools"];
+  part["kwargs"] = chat.contains("kwargs") ? chat["kwargs"] : Json::object();
+  part["kwargs"]["add_generation_prompt"] = ask;
+  return renderer.render_json(part.dump(-1, ' ', false, Json::error_handler_t::replace), LocalTime{});
+}
+
+std::vector<ChatPart> cut(const std::string& text, const std::vector<std::pair<size_t, size_t>>& spans) {
+  std::vector<ChatPart> parts;
+  size_t at = 0;
+  const auto add = [&](size_t end, bool target) {
+    if (end > at) parts.push_back({text.substr(at, end - at), target});
+    at = std::max(at, end);
+  };
+  for (const auto& [begin, end] : spans) {
+    add(begin, false);
+    add(end, true);
+  }
+  add(text.size(), false);
+  return parts;
+}
+
+// What message i adds when it is the last: the prompt that asks for it, and the text with it.
+struct Turn {
+  std::string prompt, text;
+  // Where the answer begins. A prompt may open a reasoning block that the finished text spells otherwise.
+  size_t begin() const {
+    const auto differs = std::mismatch(prompt.begin(), prompt.end(), text.begin(), text.end());
+    return static_cast<size_t>(differs.first - prompt.begin());
+  }
+};
+
+}  // namespace
+
+Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index) {
+  QW_TRY(Rendered prompt, render(renderer, chat, index, true));
+  return std::move(prompt.text);
+}
+
+Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat) {
+  const Json& messages = chat["messages"];
+  QW_TRY(const Rendered whole, render(renderer, chat, messages.size(), false));
+  if (!whole.generation.empty()) return std::vector<std::vector<ChatPart>>{cut(whole.text, whole.generation)};
+
+  std::vector<Turn> turns;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].value("role", "") != "assistant") continue;
+    Turn turn;
+    QW_TRY(turn.prompt, chat_prompt(renderer, chat, i));
+    QW_TRY(Rendered text, render(renderer, chat, i + 1, false));
+    turn.text = std::move(text.text);
+    turns.push_back(std::move(turn));
+  }
+  if (turns.empty()) return fail("train.no_assistant");
+
+  const bool grows = std::all_of(turns.begin(), turns.end(), [&](const Turn& t) {
+    return whole.text.starts_with(t.text) && whole.text.starts_with(t.prompt);
+  });
+  std::vector<std::pair<size_t, size_t>> spans;
+  std::vector<std::vector<ChatPart>> out;
+  for (const Turn& t : turns) {
+    if (grows)
+      spans.emplace_back(t.begin(), t.text.size());
+    else
+      out.push_back(cut(t.text, {{t.begin(), t.text.size()}}));
+  }
+  if (grows) out.push_back(cut(whole.text, spans));
+  return out;
+}
+
+}  // namespace qw::train

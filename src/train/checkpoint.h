@@ -1,0 +1,26 @@
+// Checkpoints of a run: a folder each, out/checkpoints/step-00000123 with tensors.safetensors and state.json,
+// which appears whole or not at all. Test: tests/train/checkpoint_test.cc
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "core/backend.h"
+#include "train/trainer.h"
+
+namespace qw::train {
+
+// Writes the trainer's state, and removes the oldest checkpoints but `keep`. `config` is kept beside it.
+// Errors: file.write.
+Status save_checkpoint(const std::filesystem::path& folder, const Trainer& trainer, const Json& config,
+                       Backend& backend, int keep);
+
+// The newest checkpoint in `folder` (out/checkpoints); none where there is none.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& folder);
+
+// Errors: train.checkpoint_config (args file, key: what differs), train.checkpoint_tensor (file, tensor),
+// train.checkpoint_state (file, key), train.data_changed (file); file.*, json.*, safetensors.*.
+Status load_checkpoint(const std::filesystem::path& checkpoint, Trainer& trainer, const Json& config,
+                       Backend& backend);
+
+}  // namespace qw::train

@@ -1,0 +1,160 @@
+#include "train/run.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "base/mmap.h"
+#include "train/checkpoint.h"
+
+namespace qw::train {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+Json step_line(const StepResult& r, double tok_s) {
+  Json line{{"step", r.step},           {"loss", r.loss},     {"lr", r.lr},
+            {"grad_norm", r.grad_norm}, {"tokens", r.tokens}, {"tok_s", tok_s}};
+  for (const auto& [name, value] : r.metrics) line[name] = value;
+  return line;
+}
+
+class Run {
+ public:
+  Run(const RunFolder& folder, Trainer& trainer, const TrainConfig& config, Backend& backend,
+      const RunHooks& hooks, RunLog log)
+      : folder_(folder),
+        trainer_(trainer),
+        config_(config),
+        config_json_(config_json(config)),
+        backend_(backend),
+        hooks_(hooks),
+        log_(std::move(log)) {}
+
+  Result<RunEnd> go(const std::atomic<bool>& stop) {
+    RunEnd end;
+    recall_evaluations();
+    while (trainer_.done() < trainer_.steps() && !end.interrupted && !end.stopped_early) {
+      QW_TRY(step());
+      const bool last = trainer_.done() == trainer_.steps();
+      if (config_.eval_every > 0 && (trainer_.done() % config_.eval_every == 0 || last)) {
+        QW_TRY(evaluate());
+        end.stopped_early = config_.early_stop > 0 && without_gain_ >= config_.early_stop;
+      }
+      end.interrupted = stop.load() && !last;
+      if (end.interrupted || seconds_since(saved_) >= 60 * config_.checkpoint_minutes) QW_TRY(checkpoint());
+    }
+    end.steps = trainer_.done();
+    if (end.interrupted) return end;
+    QW_TRY(checkpoint());
+    const Trainer::Averaged averaged(trainer_);
+    if (hooks_.save_result) QW_TRY(hooks_.save_result());
+    return end;
+  }
+
+ private:
+  Status step() {
+    const auto start = Clock::now();
+    QW_TRY(const StepResult r, trainer_.step());
+    const double seconds = seconds_since(start);
+    trained_ += seconds;
+    ++steps_now_;
+    const double tok_s = static_cast<double>(r.tokens) / seconds;
+    QW_TRY(log_.append(step_line(r, tok_s)));
+    if (hooks_.on_step) {
+      const double left =
+          static_cast<double>(trainer_.steps() - r.step) * trained_ / static_cast<double>(steps_now_);
+      hooks_.on_step({r, trainer_.steps(), tok_s, left});
+    }
+    return {};
+  }
+
+  Status evaluate() {
+    QW_TRY(const EvalResult r, trainer_.evaluate());
+    Json line{{"step", trainer_.done()}, {"eval_loss", r.loss}};
+    for (const auto& [name, value] : r.metrics) line["eval_" + name] = value;
+    QW_TRY(log_.append(line));
+    count_evaluation(r.loss);
+    if (hooks_.on_eval) hooks_.on_eval(trainer_.done(), r);
+    return {};
+  }
+
+  void count_evaluation(double loss) {
+    without_gain_ = loss < best_ ? 0 : without_gain_ + 1;
+    best_ = std::min(best_, loss);
+  }
+  // The log tells a resumed run how its evaluations went.
+  void recall_evaluations() {
+    for (const Json& line : log_.lines())
+      if (line.contains("eval_loss") && line["eval_loss"].is_number())
+        count_evaluation(line["eval_loss"].get<double>());
+  }
+
+  Status checkpoint() {
+    QW_TRY(
+        save_checkpoint(folder_.checkpoints(), trainer_, config_json_, backend_, config_.keep_checkpoints));
+    saved_ = Clock::now();
+    return write_file_atomic(folder_.path() / "report.html",
+                             report_html(folder_.path().filename().string(), log_.lines(), config_json_));
+  }
+
+  const RunFolder& folder_;
+  Trainer& trainer_;
+  const TrainConfig& config_;
+  const Json config_json_;
+  Backend& backend_;
+  const RunHooks& hooks_;
+  RunLog log_;
+  Clock::time_point saved_ = Clock::now();
+  double trained_ = 0;  // seconds
+  int64_t steps_now_ = 0;
+  double best_ = std::numeric_limits<double>::infinity();
+  int64_t without_gain_ = 0;
+};
+
+}  // namespace
+
+Result<RunFolder> RunFolder::open(const fs::path& out) {
+  std::error_code ec;
+  fs::create_directories(out, ec);
+  if (ec) return fail("file.write", {{"file", out.string()}, {"reason", ec.message()}});
+  const fs::path lock = out / ".lock";
+  const int fd = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0) return fail("file.write", {{"file", lock.string()}, {"reason", std::strerror(errno)}});
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    ::close(fd);
+    return fail("train.in_use", {{"folder", out.string()}});
+  }
+  return RunFolder(out, fd);
+}
+
+RunFolder::RunFolder(RunFolder&& other) noexcept
+    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
+
+RunFolder::~RunFolder() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool RunFolder::used() const {
+  std::error_code ec;
+  return fs::exists(path_ / "log.jsonl", ec) || newest_checkpoint(checkpoints()).has_value();
+}
+
+Result<RunEnd> run_training(const RunFolder& folder, Trainer& trainer, const TrainConfig& config,
+                            Backend& backend, const std::atomic<bool>& stop, const RunHooks& hooks) {
+  QW_TRY(RunLog log, RunLog::open(folder.path() / "log.jsonl", trainer.done()));
+  return Run(folder, trainer, config, backend, hooks, std::move(log)).go(stop);
+}
+
+}  // namespace qw::train

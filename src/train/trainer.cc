@@ -1,0 +1,198 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/dry_backend.h"
+
+namespace qw::train {
+namespace {
+
+OptimizerOptions optimizer_options(const TrainConfig& c) {
+  return {.muon = c.optimizer == "muon",
+          .beta1 = c.betas[0],
+          .beta2 = c.betas[1],
+          .eps = c.eps,
+          .weight_decay = c.weight_decay,
+          .max_grad_norm = c.max_grad_norm};
+}
+
+size_t bytes_of(const Weight& w, DType real) {
+  return static_cast<size_t>(w.shape.elements() * traits(real).bytes);
+}
+
+}  // namespace
+
+Trainer::Trainer(TrainerParts parts, const TrainConfig& config, Optimizer optimizer)
+    : config_(config),
+      parts_(std::move(parts)),
+      order_(parts_.data, config_),
+      gradients_(parts_.backend),
+      arena_(parts_.backend),
+      optimizer_(std::move(optimizer)) {
+  schedule_ = {.kind = config.schedule,
+               .lr = config.lr,
+               .min_lr = config.min_lr,
+               .steps = config.steps > 0 ? config.steps : order_.steps_in(config.epochs),
+               .warmup_steps = config.warmup_steps,
+               .decay_steps = config.decay_steps};
+}
+
+Result<std::unique_ptr<Trainer>> Trainer::create(TrainerParts parts, const TrainConfig& config) {
+  QW_TRY(Optimizer optimizer, Optimizer::create(parts.backend, optimizer_options(config), parts.weights));
+  std::vector<Tensor> average;
+  if (config.ema > 0) {
+    for (const Weight* w : parts.weights) {
+      QW_TRY(StoragePtr storage, parts.backend.alloc(w->data.bytes()));
+      average.emplace_back(std::move(storage), 0, w->shape, parts.backend.real());
+      parts.backend.copy(average.back(), w->data);
+    }
+  }
+  std::unique_ptr<Trainer> out(new Trainer(std::move(parts), config, std::move(optimizer)));
+  out->average_ = std::move(average);
+  return out;
+}
+
+Ctx Trainer::context(Tape* tape, uint64_t micro) {
+  Ctx cx{parts_.backend, arena_, tape};
+  cx.recompute = config_.recompute;
+  if (config_.method != "full" && config_.lora.dropout > 0) {
+    cx.adapter_dropout.p = config_.lora.dropout;
+    cx.adapter_dropout.key =
+        (static_cast<uint64_t>(config_.seed) << 40) ^
+        (static_cast<uint64_t>(done()) * static_cast<uint64_t>(config_.grad_accum) + micro);
+  }
+  return cx;
+}
+
+Result<StepResult> Trainer::step() {
+  std::vector<std::vector<int64_t>> micros;
+  const DataPlace before = order_.place();
+  for (int i = 0; i < config_.grad_accum; ++i) micros.push_back(order_.next());
+  StepResult out;
+  out.step = done() + 1;
+  out.lr = learning_rate(schedule_, out.step);
+  QW_TRY(const int64_t terms, parts_.objective->prepare(micros, out.step));
+  const double weight = 1.0 / static_cast<double>(std::max<int64_t>(terms, 1));
+  gradients_.zero();
+  double sum = 0;
+  for (size_t i = 0; i < micros.size(); ++i) {
+    Tape tape(gradients_);
+    Ctx cx = context(&tape, i);
+    sum += parts_.objective->run(cx, i, weight);
+  }
+  out.loss = sum * weight;
+  out.tokens = parts_.objective->tokens();
+  out.metrics = parts_.objective->metrics();
+  const auto refuse = [&](const char* what) {
+    order_.go_to(before);
+    return fail("train.non_finite", {{"step", out.step}, {"what", what}});
+  };
+  if (!std::isfinite(out.loss)) return refuse("loss");
+  arena_.reset();
+  out.grad_norm = optimizer_.step(gradients_, arena_, out.lr);
+  if (!std::isfinite(out.grad_norm)) return refuse("grad_norm");
+  for (size_t i = 0; i < average_.size(); ++i) {
+    parts_.backend.scale(average_[i], average_[i], config_.ema);
+    parts_.backend.axpy(average_[i], 1.0 - config_.ema, parts_.weights[i]->data);
+  }
+  return out;
+}
+
+Result<EvalResult> Trainer::evaluate() {
+  QW_CHECK(parts_.eval_objective != nullptr && parts_.eval_data != nullptr);
+  const Averaged averaged(*this);
+  TrainConfig once = config_;
+  once.shuffle = false;
+  SampleOrder order(*parts_.eval_data, once);
+  std::vector<std::vector<int64_t>> micros;
+  for (int64_t left = parts_.eval_data->n_samples(); left > 0;
+       left -= static_cast<int64_t>(micros.back().size())) {
+    micros.push_back(order.next());
+    if (static_cast<int64_t>(micros.back().size()) > left) micros.back().resize(static_cast<size_t>(left));
+  }
+  QW_TRY(const int64_t terms, parts_.eval_objective->prepare(micros, done()));
+  EvalResult out;
+  for (size_t i = 0; i < micros.size(); ++i) {
+    Ctx cx{parts_.backend, arena_};
+    out.loss += parts_.eval_objective->run(cx, i, 0.0);
+  }
+  out.loss /= static_cast<double>(std::max<int64_t>(terms, 1));
+  out.metrics = parts_.eval_objective->metrics();
+  return out;
+}
+
+void Trainer::swap_average() {
+  for (size_t i = 0; i < average_.size(); ++i) {
+    arena_.reset();
+    const Tensor& w = parts_.weights[i]->data;
+    const Tensor keep = arena_.alloc(w.shape(), w.dtype());
+    parts_.backend.copy(keep, w);
+    parts_.backend.copy(w, average_[i]);
+    parts_.backend.copy(average_[i], keep);
+  }
+}
+
+std::vector<std::pair<std::string, Tensor>> Trainer::tensors() const {
+  std::vector<std::pair<std::string, Tensor>> out = optimizer_.state();
+  for (const Weight* w : parts_.weights) out.emplace_back("weight." + w->name, w->data);
+  for (size_t i = 0; i < average_.size(); ++i)
+    out.emplace_back("ema." + parts_.weights[i]->name, average_[i]);
+  return out;
+}
+
+Json Trainer::state() const {
+  return {{"step", done()},
+          {"steps", steps()},
+          {"epoch", order_.place().epoch},
+          {"index", order_.place().index},
+          {"data", fmt::format("{:016x}", parts_.data.digest())}};
+}
+
+Status Trainer::restore(const Json& state,
+                        const std::function<Status(const std::string&, const Tensor&)>& load) {
+  for (const char* key : {"step", "epoch", "index"})
+    if (!state.contains(key) || !state[key].is_number_integer())
+      return fail("train.checkpoint_state", {{"key", key}});
+  if (state.value("data", "") != fmt::format("{:016x}", parts_.data.digest()))
+    return fail("train.data_changed");
+  for (const auto& [name, tensor] : tensors()) QW_TRY(load(name, tensor));
+  optimizer_.set_steps(state["step"].get<int64_t>());
+  order_.go_to({state["epoch"].get<int64_t>(), state["index"].get<int64_t>()});
+  return {};
+}
+
+TrainMemory Trainer::plan(Objective& objective, const Dataset& data, const std::vector<Weight*>& all,
+                          const std::vector<Weight*>& learning, const TrainConfig& config) {
+  constexpr DType kReal = DType::f32;
+  TrainMemory out;
+  for (const Weight* w : all) out.weights += w->data.bytes();
+  for (const Weight* w : learning) out.gradients += bytes_of(*w, kReal);
+  out.optimizer = Optimizer::state_bytes(optimizer_options(config), learning, kReal);
+  if (config.ema > 0) out.optimizer += out.gradients;
+  out.data = data.ids.size() * (sizeof(int32_t) + 1);
+
+  SampleOrder order(data, config);
+  std::vector<int64_t> largest;
+  int64_t most = -1;
+  while (order.place().epoch == 0 && order.place().index < data.n_samples()) {
+    std::vector<int64_t> samples = order.next();
+    int64_t tokens = 0;
+    for (const int64_t s : samples)
+      for (int64_t i = 0; i < data.documents_a_sample; ++i)
+        tokens += data.documents[static_cast<size_t>(s * data.documents_a_sample + i)].length;
+    if (tokens > most) largest = std::move(samples);
+    most = std::max(most, tokens);
+  }
+  DryBackend dry(kReal);
+  Arena arena(dry);
+  Gradients gradients(dry);
+  Tape tape(gradients);
+  Ctx cx{dry, arena, &tape};
+  cx.recompute = config.recompute;
+  if (objective.prepare({largest}, 0)) objective.run(cx, 0, 1.0);
+  out.activations = arena.peak_bytes();
+  return out;
+}
+
+}  // namespace qw::train
