@@ -1,0 +1,97 @@
+"""Questions that the model must not answer: people, news, opinions, health, code, poems, unknown places and words … The answer is always
+"I don't know"; held out: wordings and names."""
+from functools import cache
+
+from . import definitions, values
+from .about import intents
+from .common import Example, Task, chat, held_out, load, rng_for, upper_first, user, vary
+from .facts import countries, load_cached
+from .wordnet import senses
+
+ANSWER = {"en": "I don't know.", "zh": "我不知道。"}
+PHRASES = ["I don't know", "我不知道"]
+
+
+@cache
+def spec():
+    return load("refuse.toml")
+
+
+@cache
+def other_words():
+    """English nouns that are not among the definitions."""
+    known = definitions.known()["en"]
+    return [w for w in senses() if w.isalpha() and w.islower() and w.isascii() and 3 <= len(w) <= 10 and "1" in senses()[w]
+            and sum(s[1] for s in senses()[w]["1"]) >= 1 and w not in known and w not in ("qw",)]
+
+
+@cache
+def city_names():
+    capitals = {fact[l].get("capital") for fact in countries().values() for l in ("en", "zh")}
+    names = {fact[l]["c"] for fact in countries().values() for l in ("en", "zh")}
+    return {l: [c for c in values.cities(l) if c not in capitals and c not in names] for l in ("en", "zh")}
+
+
+def slot(rng, name, language):
+    if name == "place":
+        if language == "zh":
+            return rng.choice(city_names()["zh"]) if rng.random() < 0.4 else "".join(rng.choice("卡萨罗比托维尼多拉莫塔科雷贡佩洛") for _ in range(rng.randint(2, 4))) + rng.choice(("", "国", "尼亚", "斯坦"))
+        return rng.choice(city_names()["en"]) if rng.random() < 0.4 else values.invented(rng).capitalize() + rng.choice(("", "ia", "stan", "land", "any"))
+    if name == "unknown":
+        return rng.choice(spec()[language]["unknown_words"]) if language == "zh" else (rng.choice(other_words()) if rng.random() < 0.85 else values.invented(rng))
+    if name in spec()[language]:
+        return rng.choice(spec()[language][name])
+    return str(values.draw(rng, name, language))
+
+
+def fill(rng, form, language):
+    while "{" in form:
+        name = form[form.index("{") + 1:form.index("}")]
+        form = form.replace("{" + name + "}", slot(rng, name, language), 1)
+    return upper_first(form)
+
+
+def question(rng, language, split):
+    """A third each: a form of its own, a word that is not defined, a fact of a place that is no country we know."""
+    kind = rng.random()
+    if kind < 0.62:
+        return fill(rng, rng.choice(spec()[language][("ask", "ask_eval")[split]]), language)
+    if kind < 0.84:
+        form = rng.choice(definitions.FORMS[language][split])
+        word = slot(rng, "unknown", language)
+        return definitions.question(form, word, language)
+    relation = rng.choice([r for r in load_cached() if r != "capital_of"])
+    form = rng.choice(load_cached()[relation][language][("train", "eval")[split]])
+    return upper_first(form.format(c=slot(rng, "place", language)))
+
+
+@cache
+def answered():
+    """Questions that have an answer elsewhere in the data; never refused."""
+    return {w for _, _, _, trained, unseen, _ in intents() for w in trained + unseen}
+
+
+def fresh(rng, language, split):
+    while True:
+        text = question(rng, language, split)
+        if text not in answered() and (held_out("refuse", text.lower()) or split == 1) == bool(split):
+            return text
+
+
+def train(shard, count):
+    rng = rng_for("refuse", shard)
+    for _ in range(count):
+        language = rng.choice(("en", "zh"))
+        text = fresh(rng, language, 0)
+        yield Example("refuse", language, chat(vary(rng, text, language), ANSWER[language]))
+
+
+def tasks():
+    for language in ("en", "zh"):
+        rng = rng_for("refuse", "eval", language)
+        seen = set()
+        while len(seen) < 150:
+            text = fresh(rng, language, 1)
+            if text not in seen:
+                seen.add(text)
+                yield Task("refuse", language, [user(text)], refuse=True)
