@@ -47,7 +47,8 @@ const std::map<std::string, std::vector<std::string>>& readers() {
   static const std::map<std::string, std::vector<std::string>> table{
       {"tokenizer", {"TokenizerGolden"}}, {"models", {"Cases/ModelGolden", "Golden/HfFolderGolden"}},
       {"gguf", {"Cases/GgufGolden"}},     {"blocks", {"GgufBlocks"}},
-      {"learning", {"Golden/Learning"}},  {"adapters", {"Golden/PeftGolden", "Golden/MergeGolden"}}};
+      {"learning", {"Golden/Learning"}},  {"adapters", {"Golden/PeftGolden", "Golden/MergeGolden"}},
+      {"training", {"Golden/Training"}}};
   return table;
 }
 

@@ -20,8 +20,10 @@ import torch
 import transformers
 
 import adapters
+
 import gguf_files
 import learning
+import training
 from text_cases import GREEDY, LAST, LENGTHS, write_case
 from tiny import build_tokenizer, cases, dump_json, write_tokenizer
 
@@ -103,7 +105,8 @@ def main():
         prompt_lengths=LENGTHS, greedy_tokens=GREEDY, last_rows_of_longest=LAST,
         adamw=dict(learning.ADAMW, weight_decay=learning.DECAY, clip=learning.CLIP, steps=learning.STEPS),
         tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=gguf_files.write_blocks(a.data, a.seed), learning=learned,
-        adapters=adapters.write_adapters(a.data))
+        adapters=adapters.write_adapters(a.data),
+        training=training.write_training(a.data))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)
 
 
