@@ -14,6 +14,7 @@ Result<int> perplexity_command(Program& program, Args args);
 Result<int> bench_command(Program& program, Args args);
 Result<int> train_command(Program& program, Args args);
 Result<int> train_tokenizer_command(Program& program, Args args);
+Result<int> eval_command(Program& program, Args args);  // apps/eval
 Result<int> info_command(Program& program, Args args);
 
 }  // namespace qw::apps

@@ -1,0 +1,63 @@
+// Runs the items of an evaluation: texts with given continuations are scored many in one forward step,
+// answers are generated many at once by one engine. Test: tests/e2e/eval_test.cc
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <unordered_map>
+#include <vector>
+
+#include "apps/console.h"
+#include "apps/eval/task.h"
+#include "apps/model_files.h"
+#include "engine/engine.h"
+#include "text/chat_renderer.h"
+
+namespace qw::eval {
+
+struct EvalOptions {
+  int max_tokens = 128;  // of an answer whose item and task file do not say
+  int batch = 16;        // answers generated at once
+  DType kv = DType::f16;
+};
+
+// One result: the members that stand behind id, kind, skill and language.
+using OnResult = std::function<Status(const Item& item, Json result)>;
+
+class Evaluator {
+ public:
+  // Everything outlives the evaluator; `renderer` may be null where no item has messages.
+  Evaluator(apps::Console& console, apps::OpenModel& open, const ChatRenderer* renderer,
+            const EvalOptions& options, OnResult done)
+      : console_(console), open_(open), renderer_(renderer), options_(options), done_(std::move(done)) {}
+
+  // An item that cannot be run (too long, a template that fails) has a result with "error". Errors: those of
+  // `done`, memory.exhausted.
+  Status run(const std::vector<const Item*>& items);
+
+ private:
+  struct Prompt {
+    std::vector<int32_t> ids;
+    bool opens_reasoning = false;
+  };
+  struct Job;      // sequences to score
+  struct Waiting;  // an answer that is not asked for yet
+  struct Running;  // an answer that is generated
+
+  Result<Prompt> prompt_of(const Item& item) const;
+  Result<Job> choice_job(const Item& item) const;
+  Result<Job> perplexity_job(const Item& item) const;
+  Status score(const std::vector<const Item*>& items);
+  Status generate(const std::vector<const Item*>& items);
+  Result<std::deque<Waiting>> prompts_of(const std::vector<const Item*>& items);
+  Status take_event(const Event& event, std::unordered_map<RequestId, Running>& running);
+  Status failed(const Item& item, const Error& error);
+
+  apps::Console& console_;
+  apps::OpenModel& open_;
+  const ChatRenderer* renderer_;
+  EvalOptions options_;
+  OnResult done_;
+};
+
+}  // namespace qw::eval

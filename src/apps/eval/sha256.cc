@@ -1,0 +1,91 @@
+#include "apps/eval/sha256.h"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "base/check.h"
+#include "base/mmap.h"
+
+namespace qw::eval {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kStepBytes = size_t{16} << 20;
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
+    QW_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+  }
+  void add(const void* data, size_t size) { QW_CHECK(EVP_DigestUpdate(context_.get(), data, size) == 1); }
+  std::string finish() {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    QW_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
+    return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + size, ""));
+  }
+
+ private:
+  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
+};
+
+std::vector<fs::path> files_of(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == CheckpointKind::gguf) {
+    std::vector<fs::path> out{checkpoint.path};
+    const std::string name = checkpoint.path.filename().string(), first = "-00001-of-";
+    const size_t at = name.rfind(first);
+    for (int part = 2; at != name.npos && part <= checkpoint.n_files; ++part) {
+      std::string other = name;
+      other.replace(at, first.size(), fmt::format("-{:05}-of-", part));
+      out.push_back(checkpoint.path.parent_path() / other);
+    }
+    return out;
+  }
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(checkpoint.path, error)) {
+    const std::string ext = entry.path().extension().string(), name = entry.path().filename().string();
+    if (ext == ".safetensors" || ext == ".json" || ext == ".jinja" || name == "merges.txt")
+      out.push_back(entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+}  // namespace
+
+std::string sha256_of(std::string_view bytes) {
+  Sha256 hash;
+  hash.add(bytes.data(), bytes.size());
+  return hash.finish();
+}
+
+Result<Json> sha256_of_model(const Checkpoint& checkpoint,
+                             const std::function<void(int64_t done, int64_t total)>& progress) {
+  std::vector<std::shared_ptr<const MappedFile>> files;
+  int64_t total = 0, done = 0;
+  for (const fs::path& path : files_of(checkpoint)) {
+    QW_TRY(files.emplace_back(), MappedFile::open(path));
+    total += static_cast<int64_t>(files.back()->bytes().size());
+  }
+  Json out = Json::object();
+  for (const auto& file : files) {
+    Sha256 hash;
+    for (auto rest = file->bytes(); !rest.empty();) {
+      const size_t n = std::min(rest.size(), kStepBytes);
+      hash.add(rest.data(), n);
+      rest = rest.subspan(n);
+      done += static_cast<int64_t>(n);
+      progress(done, total);
+    }
+    out[file->path().filename().string()] = hash.finish();
+  }
+  return out;
+}
+
+}  // namespace qw::eval

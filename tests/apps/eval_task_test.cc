@@ -1,0 +1,84 @@
+// Task files: what is read, what is refused, and the hashes.
+#include <gtest/gtest.h>
+
+#include "apps/eval/sha256.h"
+#include "apps/eval/task.h"
+
+namespace qw::eval {
+namespace {
+
+Result<Item> parsed(const std::string& line, const Settings& settings = {}) {
+  return parse_item(Json::parse(line), settings, "dir/tasks.jsonl", 7);
+}
+
+std::string problem(const std::string& line, const Settings& settings = {}) {
+  const auto item = parsed(line, settings);
+  return item ? "none" : std::string(item.error().arg("problem"));
+}
+
+const std::string kUser = R"("messages":[{"role":"user","content":"x"}])";
+
+TEST(EvalTask, AnItemHasItsDefaults) {
+  const auto item = parsed(R"({"kind":"exact",)" + kUser + R"(,"answers":["a","b"],"note":{"any":1}})");
+  ASSERT_TRUE(item) << item.error().debug();
+  EXPECT_EQ(item->id, "tasks.jsonl:7");
+  EXPECT_EQ(item->match, Match::equal);
+  EXPECT_EQ(item->answers.size(), 2U);
+  EXPECT_EQ(item->max_tokens, 0);
+  EXPECT_TRUE(item->generates());
+  EXPECT_EQ(item->messages.size(), 1U);
+}
+
+TEST(EvalTask, SettingsReachTheItems) {
+  const auto settings = parse_settings(
+      Json::parse(R"({"kind":"settings","refusal_phrases":["no idea"],"system":"S","max_tokens":9})"), "f",
+      1);
+  ASSERT_TRUE(settings);
+  const auto item = parsed(R"({"kind":"refusal",)" + kUser + R"(,"refuse":true})", *settings);
+  ASSERT_TRUE(item) << item.error().debug();
+  EXPECT_EQ(item->messages.front(), Json::parse(R"({"role":"system","content":"S"})"));
+  EXPECT_EQ(item->max_tokens, 9);
+  EXPECT_EQ(item->refusal_phrases, std::vector<std::string>{"no idea"});
+  const auto own =
+      parsed(R"({"kind":"exact","messages":[{"role":"system","content":"T"},{"role":"user","content":"x"}],)"
+             R"("answers":["a"],"max_tokens":3})",
+             *settings);
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->messages.size(), 2U);
+  EXPECT_EQ(own->max_tokens, 3);
+}
+
+TEST(EvalTask, MistakesAreNamed) {
+  EXPECT_NE(problem("{}"), "none");
+  EXPECT_NE(problem(R"({"kind":"other"})").find("\"kind\""), std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact","answers":["a"]})").find("messages"), std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact",)" + kUser + "}").find("answers"), std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact",)" + kUser + R"(,"answers":[]})").find("answers"), std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact",)" + kUser + R"(,"answers":["a"],"match":"like"})").find("match"),
+            std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact",)" + kUser + R"(,"answers":["a"],"anwser":1})").find("anwser"),
+            std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"exact","messages":[{"role":"assistant","content":"x"}],"answers":["a"]})"),
+            "none");
+  EXPECT_NE(problem(R"({"kind":"choice","prompt":"a","choices":["b","c"],"answer":2})").find("answer"),
+            std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"choice","prompt":"a",)" + kUser + R"(,"choices":["b","c"],"answer":0})"),
+            "none");
+  EXPECT_NE(problem(R"({"kind":"choice","prompt":"a","choices":["b"],"answer":0})"), "none");
+  EXPECT_NE(problem(R"({"kind":"tool_call",)" + kUser + R"(,"tool_calls":[]})").find("tools"),
+            std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"tool_call",)" + kUser + R"(,"tools":[{}],"tool_calls":[{"name":"a"}]})"),
+            "none");
+  EXPECT_NE(problem(R"({"kind":"refusal",)" + kUser + R"(,"refuse":true})").find("refusal_phrases"),
+            std::string::npos);
+  EXPECT_NE(problem(R"({"kind":"perplexity"})").find("text"), std::string::npos);
+  EXPECT_EQ(problem(R"({"kind":"perplexity","text":"x"})"), "none");
+}
+
+TEST(EvalSha256, KnownAnswers) {  // FIPS 180-4 examples
+  EXPECT_EQ(sha256_of(""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(sha256_of("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+}  // namespace
+}  // namespace qw::eval
