@@ -1,12 +1,23 @@
 #include "apps/progress.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace qw::apps {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(1);
+constexpr int64_t kBarCells = 24;
 constexpr auto kInterval = std::chrono::milliseconds(250);
+
+// " [####········] 3/14", or nothing.
+std::string count_text(int64_t done, int64_t total) {
+  if (total <= 0) return {};
+  const int64_t filled = std::clamp<int64_t>(done * kBarCells / total, 0, kBarCells);
+  std::string bar(static_cast<size_t>(filled), '#');
+  for (int64_t i = filled; i < kBarCells; ++i) bar += "·";
+  return fmt::format(" [{}] {}/{}", bar, done, total);
+}
 
 }  // namespace
 
@@ -32,8 +43,8 @@ void Progress::draw_until_stopped() {
   while (!wake_.wait_for(lock, wait, [this] { return stopped_; })) {
     const auto seconds =
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
-    const std::string count = total_ > 0 ? fmt::format(" {}/{}", done_.load(), total_.load()) : std::string();
-    console_.write_err(fmt::format("\r\x1b[K{}{} ({} s)", label_, count, seconds.count()));
+    console_.write_err(
+        fmt::format("\r\x1b[K{}{} ({} s)", label_, count_text(done_, total_), seconds.count()));
     drawn = true;
     wait = kInterval;
   }

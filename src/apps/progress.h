@@ -22,7 +22,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // "label 3/14"; a total of 0 shows the seconds alone.
+  // "label [####········] 3/14"; a total of 0 shows the seconds alone.
   void set(int64_t done, int64_t total) {
     done_ = done;
     total_ = total;
