@@ -1,6 +1,10 @@
 // Members of CpuBackend: memory, scratch, splitting. Included by cpu_backend.cc.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "backend/cpu/cpu_impl.h"
 
 namespace qw::cpu {
@@ -18,8 +22,17 @@ CpuBackend<Real>::CpuBackend(const KernelTable<Real>& table, std::string name, i
       pool_(threads > 0 ? threads : available_cores()),
       scratch_(static_cast<size_t>(pool_.threads())) {}
 
+// Large blocks ask for huge pages: products walk many rows at once, more pages than a processor remembers.
 inline void* aligned_memory(size_t bytes) {
-  return std::aligned_alloc(kAlign, (std::max<size_t>(bytes, 1) + kAlign - 1) / kAlign * kAlign);
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const size_t align = bytes >= 2 * kHugePage ? kHugePage : kAlign;
+  bytes = (std::max<size_t>(bytes, 1) + align - 1) / align * align;
+  void* p = std::aligned_alloc(align, bytes);
+#if defined(__linux__)
+  if (p != nullptr && align == kHugePage)
+    madvise(p, bytes, MADV_HUGEPAGE);  // a wish: refusal changes nothing
+#endif
+  return p;
 }
 
 template <class Real>

@@ -33,75 +33,94 @@ struct Packed {
   static constexpr int kVecs = V::kPackVecs;
   static constexpr int kColumns = kVecs * V::kLanes;
   static constexpr int kLanes = V::kLanes;
+  static constexpr int kRowsAhead = 8;  // of an operand that is packed: its rows are far apart
+  static constexpr int kUnroll = 4;
 
-  // One vector of a panel: lanes [v, v + kLanes) of kPanel; the last may be shorter.
+  // Panels narrower than a vector are filled several at a time.
   template <int kPanel>
-  [[gnu::always_inline]] static inline void put(R* unit, int v, vec x) {
-    if (v + kLanes <= kPanel)
-      V::store(unit + v, x);
-    else
-      V::store_n(unit + v, x, kPanel - v);
-  }
+  struct Group {
+    static_assert(kPanel % kLanes == 0 || kPanel < kLanes);
+    static constexpr int kPanels = kPanel < kLanes ? kLanes / kPanel : 1;
+    static constexpr int kWidth = kPanels * kPanel;                  // rows or columns of the group
+    static constexpr int kUsed = kPanel < kLanes ? kWidth : kLanes;  // lanes of a vector
 
-  // A panel whose elements lie side by side along the panel: k rows of `valid` numbers.
-  template <int kPanel>
-  static void pack_across(R* dst, const R* src, int64_t stride, int64_t k, int64_t valid) {
-    for (int64_t i = 0; i < k; i += Op::kDepth, dst += kPanel)
-      for (int v = 0; v < kPanel; v += kLanes) {
-        const int64_t n = valid - v < kLanes ? (valid > v ? valid - v : 0) : kLanes;
-        const R* p = src + i * stride + (n > 0 ? v : 0);
-        vec first, second = V::set1(R{0});
-        if (n == kLanes) {
-          first = V::load(p);
-          if (Op::kDepth == 2 && i + 1 < k) second = V::load(p + stride);
-        } else {
-          first = V::load_n(p, n);
-          if (Op::kDepth == 2 && i + 1 < k) second = V::load_n(p + stride, n);
-        }
-        put<kPanel>(dst, v, Op::unit(first, second));
-      }
-  }
-
-  // A panel whose elements lie side by side along k: `valid` rows of k numbers, turned block by block.
-  template <int kPanel>
-  static void pack_along(R* dst, const R* src, int64_t stride, int64_t k, int64_t valid) {
-    for (int64_t i = 0; i < k; i += kLanes)
-      for (int v = 0; v < kPanel; v += kLanes) {
-        constexpr int kLast = kPanel % kLanes == 0 ? kLanes : kPanel % kLanes;
-        const int rows = v + kLanes <= kPanel ? kLanes : kLast;
-        const R* p = src + v * stride + i;
-        vec block[kLanes];
-        if (valid - v >= rows && k - i >= kLanes) {
-          if (rows == kLanes)
-            V::template transpose<kLanes>(p, stride, block);
-          else
-            V::template transpose<kLast>(p, stride, block);
-        } else {
-          R edge[kLanes * kLanes] = {};
-          const int64_t n = k - i < kLanes ? k - i : kLanes;
-          for (int r = 0; r < rows && v + r < valid; ++r)
-            __builtin_memcpy(edge + r * kLanes, p + r * stride, static_cast<size_t>(n) * sizeof(R));
-          V::template transpose<kLanes>(edge, kLanes, block);
-        }
-        R* to = dst + i / Op::kDepth * kPanel;
-        unroll<kLanes / Op::kDepth>([&](auto u) __attribute__((always_inline)) {
-          constexpr int at = u.value * Op::kDepth;
-          if (i + at < k)
-            put<kPanel>(to + u.value * kPanel, v, Op::unit(block[at], block[at + Op::kDepth - 1]));
+    // Lanes [v, v + kUsed) of one unit of `panels` panels that lie `size` apart.
+    [[gnu::always_inline]] static inline void put(R* unit, int v, vec x, int64_t size, int64_t panels) {
+      if constexpr (kPanel >= kLanes) {
+        V::store(unit + v, x);
+      } else {
+        unroll<kPanels>([&](auto p) __attribute__((always_inline)) {
+          if (p.value < panels) V::template store_lanes<p.value * kPanel, kPanel>(unit + p.value * size, x);
         });
       }
+    }
+    static int64_t panels(int64_t n) { return n < kWidth ? (n + kPanel - 1) / kPanel : kPanels; }
+  };
+
+  // Elements lie side by side along the panels: unit by unit for all panels, so that memory is read in order.
+  template <int kPanel>
+  static void pack_across(const PackCall<R>& c) {
+    using G = Group<kPanel>;
+    const int64_t size = (c.k + Op::kDepth - 1) / Op::kDepth * kPanel;
+    for (int64_t i = 0; i < c.k; i += Op::kDepth) {
+      const R* src = c.src + i * c.k_stride;
+      const bool pair = Op::kDepth == 2 && i + 1 < c.k;
+      R* dst = c.dst + i / Op::kDepth * kPanel;
+      for (int64_t n = 0; n < c.n; n += G::kWidth, dst += G::kPanels * size)
+        for (int v = 0; v < G::kWidth; v += kLanes) {
+          const int64_t valid = c.n - n - v;
+          __builtin_prefetch(src + kRowsAhead * c.k_stride + n + v);
+          vec first = V::set1(R{0}), second = first;
+          if (valid >= kLanes) {
+            first = V::load(src + n + v);
+            if (pair) second = V::load(src + c.k_stride + n + v);
+          } else if (valid > 0) {
+            first = V::load_n(src + n + v, valid);
+            if (pair) second = V::load_n(src + c.k_stride + n + v, valid);
+          }
+          G::put(dst, v, Op::unit(first, second), size, G::panels(c.n - n));
+        }
+    }
+  }
+
+  // Elements lie side by side along k: turned block by block.
+  template <int kPanel>
+  static void pack_along(const PackCall<R>& c) {
+    using G = Group<kPanel>;
+    const int64_t size = (c.k + Op::kDepth - 1) / Op::kDepth * kPanel;
+    R* dst = c.dst;
+    for (int64_t n = 0; n < c.n; n += G::kWidth, dst += G::kPanels * size)
+      for (int64_t i = 0; i < c.k; i += kLanes)
+        for (int v = 0; v < G::kWidth; v += kLanes) {
+          const R* p = c.src + (n + v) * c.n_stride + i;
+          vec block[kLanes];
+          const int64_t rows = c.n - n - v, deep = c.k - i;
+          if (rows >= G::kUsed && deep >= kLanes) {
+            for (int r = 0; r < G::kUsed; ++r) __builtin_prefetch(p + (G::kWidth + r) * c.n_stride);
+            V::template transpose<G::kUsed>(p, c.n_stride, block);
+          } else {
+            R edge[kLanes * kLanes] = {};
+            const auto bytes = static_cast<size_t>(deep < kLanes ? deep : kLanes) * sizeof(R);
+            for (int r = 0; r < G::kUsed && r < rows; ++r)
+              __builtin_memcpy(edge + r * kLanes, p + r * c.n_stride, bytes);
+            V::template transpose<kLanes>(edge, kLanes, block);
+          }
+          R* to = dst + i / Op::kDepth * kPanel;
+          const int64_t panels = G::panels(c.n - n);
+          unroll<kLanes / Op::kDepth>([&](auto u) __attribute__((always_inline)) {
+            constexpr int at = u.value * Op::kDepth;
+            if (at < deep)
+              G::put(to + u.value * kPanel, v, Op::unit(block[at], block[at + Op::kDepth - 1]), size, panels);
+          });
+        }
   }
 
   template <int kPanel>
   static void pack(const PackCall<R>& c) {
-    const int64_t units = (c.k + Op::kDepth - 1) / Op::kDepth;
-    for (int64_t n = 0; n < c.n; n += kPanel) {
-      const int64_t valid = c.n - n < kPanel ? c.n - n : kPanel;
-      if (c.n_stride == 1)
-        pack_across<kPanel>(c.dst + n * units, c.src + n, c.k_stride, c.k, valid);
-      else
-        pack_along<kPanel>(c.dst + n * units, c.src + n * c.n_stride, c.n_stride, c.k, valid);
-    }
+    if (c.n_stride == 1)
+      pack_across<kPanel>(c);
+    else
+      pack_along<kPanel>(c);
   }
 
   // kM rows × kVecs vectors of C; kTail: only `columns` of them exist.
@@ -120,20 +139,28 @@ struct Packed {
     };
     unroll<kM>([&](auto m) __attribute__((always_inline)) {
       unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
-        acc[m.value][v.value] = g.add ? load(c + m.value * g.ldc, v.value) : V::set1(R{0});
+        R* p = c + m.value * g.ldc;
+        if (!g.add) __builtin_prefetch(p + v.value * kLanes, 1);  // to be there when it is written
+        acc[m.value][v.value] = g.add ? load(p, v.value) : V::set1(R{0});
       });
     });
-    for (int64_t k = 0; k < g.units; ++k, a += kRows, b += kColumns) {
+    const auto step = [&](const R* x, const R* y) __attribute__((always_inline)) {
       vec w[kVecs];
       unroll<kVecs>([&](auto v)
-                        __attribute__((always_inline)) { w[v.value] = V::load(b + v.value * kLanes); });
+                        __attribute__((always_inline)) { w[v.value] = V::load(y + v.value * kLanes); });
       unroll<kM>([&](auto m) __attribute__((always_inline)) {
-        const vec x = V::set1(a[m.value]);
+        const vec f = V::set1(x[m.value]);
         unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
-          acc[m.value][v.value] = Op::multiply_add(x, w[v.value], acc[m.value][v.value]);
+          acc[m.value][v.value] = Op::multiply_add(f, w[v.value], acc[m.value][v.value]);
         });
       });
-    }
+    };
+    int64_t k = 0;
+    for (; k + kUnroll <= g.units; k += kUnroll, a += kUnroll * kRows, b += kUnroll * kColumns)
+      unroll<kUnroll>([&](auto u) __attribute__((always_inline)) {
+        step(a + u.value * kRows, b + u.value * kColumns);
+      });
+    for (; k < g.units; ++k, a += kRows, b += kColumns) step(a, b);
     if (bias != nullptr)
       unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
         const vec f = load(bias, v.value);

@@ -24,6 +24,12 @@ struct Avx2 {
   static inline void store(float* p, vec v) { _mm256_storeu_ps(p, v); }
   static inline vec load_n(const float* p, int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static inline void store_n(float* p, vec v, int64_t n) { _mm256_maskstore_ps(p, mask(n), v); }
+  // Lanes [kFirst, kFirst + kN) to p[0], p[1], …
+  template <int kFirst, int kN>
+  static inline void store_lanes(float* p, vec v) {
+    static_assert(kFirst == 0);
+    store_n(p, v, kN);
+  }
   static inline vec set1(float x) { return _mm256_set1_ps(x); }
   static inline vec add(vec a, vec b) { return _mm256_add_ps(a, b); }
   static inline vec sub(vec a, vec b) { return _mm256_sub_ps(a, b); }

@@ -11,9 +11,11 @@ struct Avx512 {
   static constexpr int kTileM = 6;  // 24 accumulators, 4 weights, 1 x: 29 of 32 registers
   static constexpr int kGemmM = 6;  // 24 accumulators, 4 of B, 1 of A
   static constexpr int kGemmVecs = 4;
-  static constexpr int kFewRows = 3;    // rows of x up to which decoding weights in registers beats a panel
-  static constexpr int kPackRows = 12;  // packed products: 24 accumulators, 2 of B, 1 of A
-  static constexpr int kPackVecs = 2;
+  static constexpr int kFewRows = 3;  // rows of x up to which decoding weights in registers beats a panel
+  // Packed products: 24 accumulators, 4 of B, 1 of A. Of the tiles with as many accumulators this one has the
+  // fewest instructions a product, which shows where a neighbour shares the core.
+  static constexpr int kPackRows = 6;
+  static constexpr int kPackVecs = 4;
   static constexpr bool kFusedExp = true;
 
   static inline __mmask16 mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
@@ -21,6 +23,11 @@ struct Avx512 {
   static inline void store(float* p, vec v) { _mm512_storeu_ps(p, v); }
   static inline vec load_n(const float* p, int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static inline void store_n(float* p, vec v, int64_t n) { _mm512_mask_storeu_ps(p, mask(n), v); }
+  // Lanes [kFirst, kFirst + kN) to p[0], p[1], …
+  template <int kFirst, int kN>
+  static inline void store_lanes(float* p, vec v) {
+    _mm512_mask_storeu_ps(p - kFirst, static_cast<__mmask16>(((1u << kN) - 1u) << kFirst), v);
+  }
   static inline vec set1(float x) { return _mm512_set1_ps(x); }
   static inline vec add(vec a, vec b) { return _mm512_add_ps(a, b); }
   static inline vec sub(vec a, vec b) { return _mm512_sub_ps(a, b); }
@@ -106,9 +113,9 @@ struct Avx512 {
       for (int i = 0; i < 4; ++i) {
         const float* at = p + i * ld + 4 * q;
         r[i] = _mm512_castps128_ps512(_mm_loadu_ps(at));
-        if (kRows > 4) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 4 * ld), 1);
-        if (kRows > 8) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 8 * ld), 2);
-        if (kRows > 12) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 12 * ld), 3);
+        if (i + 4 < kRows) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 4 * ld), 1);
+        if (i + 8 < kRows) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 8 * ld), 2);
+        if (i + 12 < kRows) r[i] = _mm512_insertf32x4(r[i], _mm_loadu_ps(at + 12 * ld), 3);
       }
       const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(r[0], r[1]));
       const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(r[0], r[1]));

@@ -51,6 +51,11 @@ struct Generic {
     for (int i = 0; i < kLanes; ++i)
       if (i < n) p[i] = v[i];
   }
+  // Lanes [kFirst, kFirst + kN) to p[0], p[1], …
+  template <int kFirst, int kN>
+  static inline void store_lanes(R* p, vec v) {
+    for (int i = 0; i < kN; ++i) p[i] = v[kFirst + i];
+  }
   static inline vec set1(R x) { return x - vec{}; }
   static inline vec add(vec a, vec b) { return a + b; }
   static inline vec sub(vec a, vec b) { return a - b; }
