@@ -57,29 +57,40 @@ struct Packed {
     static int64_t panels(int64_t n) { return n < kWidth ? (n + kPanel - 1) / kPanel : kPanels; }
   };
 
-  // Elements lie side by side along the panels: unit by unit for all panels, so that memory is read in order.
+  // Elements lie side by side along the panels. A few units of all panels, then the next few: memory is read
+  // in order, and a line is written whole while it is near (panels lie a multiple of 4 KB apart, in one cache
+  // set).
   template <int kPanel>
   static void pack_across(const PackCall<R>& c) {
     using G = Group<kPanel>;
-    const int64_t size = (c.k + Op::kDepth - 1) / Op::kDepth * kPanel;
-    for (int64_t i = 0; i < c.k; i += Op::kDepth) {
-      const R* src = c.src + i * c.k_stride;
-      const bool pair = Op::kDepth == 2 && i + 1 < c.k;
-      R* dst = c.dst + i / Op::kDepth * kPanel;
-      for (int64_t n = 0; n < c.n; n += G::kWidth, dst += G::kPanels * size)
-        for (int v = 0; v < G::kWidth; v += kLanes) {
-          const int64_t valid = c.n - n - v;
-          __builtin_prefetch(src + kRowsAhead * c.k_stride + n + v);
-          vec first = V::set1(R{0}), second = first;
-          if (valid >= kLanes) {
-            first = V::load(src + n + v);
-            if (pair) second = V::load(src + c.k_stride + n + v);
-          } else if (valid > 0) {
-            first = V::load_n(src + n + v, valid);
-            if (pair) second = V::load_n(src + c.k_stride + n + v, valid);
-          }
-          G::put(dst, v, Op::unit(first, second), size, G::panels(c.n - n));
-        }
+    const int64_t units = (c.k + Op::kDepth - 1) / Op::kDepth;
+    for (int64_t first = 0; first < units; first += kRowsAhead) {
+      const int64_t end = units - first < kRowsAhead ? units : first + kRowsAhead;
+      for (int64_t n = 0; n < c.n; n += G::kWidth)
+        for (int64_t i = first; i < end; ++i) unit_across<kPanel>(c, n, i, units * kPanel);
+    }
+  }
+
+  // Unit i of the group of panels at n.
+  template <int kPanel>
+  [[gnu::always_inline]] static inline void unit_across(const PackCall<R>& c, int64_t n, int64_t i,
+                                                        int64_t size) {
+    using G = Group<kPanel>;
+    const R* src = c.src + i * Op::kDepth * c.k_stride + n;
+    R* dst = c.dst + n / kPanel * size + i * kPanel;
+    const bool pair = Op::kDepth == 2 && i * Op::kDepth + 1 < c.k;
+    for (int v = 0; v < G::kWidth; v += kLanes) {
+      const int64_t valid = c.n - n - v;
+      __builtin_prefetch(src + kRowsAhead * Op::kDepth * c.k_stride + v);
+      vec first = V::set1(R{0}), second = first;
+      if (valid >= kLanes) {
+        first = V::load(src + v);
+        if (pair) second = V::load(src + c.k_stride + v);
+      } else if (valid > 0) {
+        first = V::load_n(src + v, valid);
+        if (pair) second = V::load_n(src + c.k_stride + v, valid);
+      }
+      G::put(dst, v, Op::unit(first, second), size, G::panels(c.n - n));
     }
   }
 
