@@ -114,6 +114,13 @@ class TimedBackend final : public Backend {
                               const Tensor& dloss) override {
     run("cross_entropy_backward", &Backend::cross_entropy_backward, dlogits, logits, targets, dloss);
   }
+  void divergence(const Tensor& loss, const Tensor& dlogits, const Tensor& logits, const Tensor& teacher,
+                  const Tensor& weight, const DivergenceArgs& args) override {
+    run("divergence", &Backend::divergence, loss, dlogits, logits, teacher, weight, args);
+  }
+  void dropout(const Tensor& out, const Tensor& x, double p, uint64_t key) override {
+    run("dropout", &Backend::dropout, out, x, p, key);
+  }
   void sum(const Tensor& out, const Tensor& x) override { run("sum", &Backend::sum, out, x); }
   void sum_squares(const Tensor& out, const Tensor& x) override {
     run("sum_squares", &Backend::sum_squares, out, x);

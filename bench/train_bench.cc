@@ -21,7 +21,7 @@
 #include "bench/timed_backend.h"
 #include "models/model.h"
 #include "ops/head_loss.h"
-#include "train/adamw.h"
+#include "train/optimizer.h"
 
 namespace qw {
 namespace {
@@ -165,7 +165,9 @@ int run(const Options& o) {
 
   Arena arena(backend);
   Gradients gradients(backend);
-  train::AdamW optimizer(backend, {.lr = 1e-4, .weight_decay = 0.1, .max_grad_norm = 1.0});
+  auto optimizer =
+      train::Optimizer::create(backend, {.weight_decay = 0.1, .max_grad_norm = 1.0}, list.weights());
+  QW_CHECK(optimizer.has_value(), "{}", optimizer.error().debug());
   std::vector<double> times;
   double loss = 0, cpu_begin = 0;
   for (int step = 0; step < o.steps + 2; ++step) {
@@ -183,8 +185,8 @@ int run(const Options& o) {
         ops::head_loss(cx, features, model.head(), ops::cross_entropy_rows(targets, weights));
     loss = 0;
     for (const double l : losses) loss += l / static_cast<double>(counted);
-    const auto norm = optimizer.step(list.weights(), gradients, arena);
-    QW_CHECK(norm.has_value() && std::isfinite(loss), "a step failed");
+    const double norm = optimizer->step(gradients, arena, 1e-4);
+    QW_CHECK(std::isfinite(norm) && std::isfinite(loss), "a step failed");
     times.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   const double cpu = (cpu_seconds() - cpu_begin) / o.steps;
