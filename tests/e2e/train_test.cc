@@ -1,0 +1,187 @@
+// qw train as a user runs it, on the tiny models of the goldens.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include "base/mmap.h"
+#include "tests/e2e/process.h"
+
+namespace qw::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kModels = QW_SOURCE_DIR "/tests/golden/data/models/";
+
+std::string chats(int n) {
+  std::string out;
+  for (int i = 0; i < n; ++i)
+    out += fmt::format(
+        R"({{"messages":[{{"role":"user","content":"say {}"}},{{"role":"assistant","content":"word{} and more"}}]}})"
+        "\n",
+        i % 7, i % 7);
+  return out;
+}
+
+struct TrainTest : testing::Test {
+  TempFolder folder;
+  std::string data = folder.file("chats.jsonl", chats(40));
+
+  std::string config(const std::string& name, const std::string& more,
+                     const std::string& model = "qwen3_tied") {
+    return folder.file(name + ".toml",
+                       fmt::format("model = \"{}{}\"\nout = \"{}\"\ntask = \"sft\"\ndata = [\"{}\"]\n"
+                                   "batch_size = 4\nseq_len = 64\nlr = 0.003\nsteps = 12\n{}",
+                                   kModels, model, out(name), data, more));
+  }
+  std::string out(const std::string& name) const { return (folder / ("out-" + name)).string(); }
+  std::vector<Json> log(const std::string& name) const {
+    std::vector<Json> lines;
+    std::ifstream in(out(name) + "/log.jsonl");
+    for (std::string line; std::getline(in, line);) lines.push_back(Json::parse(line));
+    return lines;
+  }
+  std::vector<double> losses(const std::string& name) const {
+    std::vector<double> v;
+    for (const Json& line : log(name))
+      if (line.contains("loss")) v.push_back(line["loss"].get<double>());
+    return v;
+  }
+};
+
+TEST_F(TrainTest, AFullRunLeavesAModelALogAReportAndACheckpoint) {
+  const std::string eval = folder.file("eval.jsonl", chats(7));
+  const Ran ran = qw({"train", config("a", "eval_every = 5\neval_data = [\"" + eval + "\"]\n")});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::vector<Json> lines = log("a");
+  ASSERT_EQ(losses("a").size(), 12u);
+  EXPECT_LT(losses("a").back(), 0.9 * losses("a").front());
+  for (const char* key : {"step", "loss", "lr", "grad_norm", "tokens", "tok_s"})
+    EXPECT_TRUE(lines[0].contains(key)) << key;
+  int evaluations = 0;
+  for (const Json& line : lines) evaluations += line.contains("eval_loss");
+  EXPECT_EQ(evaluations, 3);  // at 5, 10 and the end
+  EXPECT_TRUE(fs::exists(out("a") + "/report.html"));
+  EXPECT_TRUE(fs::exists(out("a") + "/checkpoints/step-00000012/state.json"));
+  const Ran answer = qw({"run", out("a"), "say 3", "--greedy", "--max-tokens", "4"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+}
+
+TEST_F(TrainTest, KilledAndResumedItHasTheLossesOfAnUndisturbedRun) {
+  const std::string more = "steps = 60\ncheckpoint_minutes = 0\n[lora]\nrank = 2\n";
+  std::string text = read_file(config("whole", more)).value();
+  const auto with_steps = [](std::string t) { return t.replace(t.find("steps = 12\n"), 11, ""); };
+  const std::string whole = folder.file("w.toml", with_steps(text));
+  ASSERT_EQ(qw({"train", whole}).status, 0);
+  text = read_file(config("killed", more)).value();
+  const std::string killed = folder.file("k.toml", with_steps(text));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    ::dup2(null, 1);
+    ::dup2(null, 2);
+    ::execl(QW_PROGRAM, "qw", "train", killed.c_str(), nullptr);
+    ::_exit(127);
+  }
+  while (losses("killed").size() < 20 && ::waitpid(child, nullptr, WNOHANG) == 0)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ASSERT_GE(losses("killed").size(), 20u);
+  ASSERT_LT(losses("killed").size(), 60u) << "it ended before it was killed";
+  EXPECT_EQ(qw({"train", killed}).status, 1);  // nothing is written over
+  const Ran resumed = qw({"train", killed, "--resume"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_NE(resumed.err.find("Going on from"), resumed.err.npos);
+  EXPECT_EQ(losses("killed"), losses("whole"));
+  EXPECT_EQ(read_file(out("killed") + "/model.safetensors").value(),
+            read_file(out("whole") + "/model.safetensors").value());
+}
+
+TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
+  const Ran ran =
+      qw({"train",
+          config("lora", "method = \"lora\"\n[lora]\nrank = 4\ntargets = [\"q_proj\", \"down_proj\"]\n")});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_LT(losses("lora").back(), losses("lora").front());
+  EXPECT_TRUE(fs::exists(out("lora") + "/adapter_config.json"));
+  EXPECT_TRUE(fs::exists(out("lora") + "/adapter_model.safetensors"));
+  EXPECT_FALSE(fs::exists(out("lora") + "/model.safetensors"));
+  const Ran again = qw(
+      {"train", config("more", "method = \"lora\"\nadapter = \"" + out("lora") + "\"\nshuffle = false\n")});
+  ASSERT_EQ(again.status, 0) << again.err;
+  EXPECT_LT(losses("more").front(), losses("lora").front());
+}
+
+TEST_F(TrainTest, PreferencesAreLearntFromTheirStart) {
+  data =
+      folder.file("pairs.jsonl",
+                  R"({"messages":[{"role":"user","content":"q"}],"chosen":"good word","rejected":"bad word"})"
+                  "\n");
+  const std::string toml = config("dpo", "batch_size = 1\n");
+  std::string text = read_file(toml).value();
+  text.replace(text.find("task = \"sft\""), 12, "task = \"dpo\"");
+  text.replace(text.find("batch_size = 4\n"), 15, "");
+  const Ran ran = qw({"train", folder.file("d.toml", text)});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_NEAR(losses("dpo").front(), 0.6931, 1e-3);
+  EXPECT_LT(losses("dpo").back(), 0.6);
+  EXPECT_EQ(log("dpo").back()["accuracy"], 1.0);
+}
+
+TEST_F(TrainTest, OnPolicyDistillationMovesTheStudentTowardsItsTeacher) {
+  const std::string toml = config("d", "");
+  std::string text = read_file(toml).value();
+  text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
+  text += "teacher = \"" + kModels +
+          "qwen3_untied\"\n[distill]\non_policy = true\nbeta = 1.0\nmax_new_tokens = 8\n";
+  const Ran ran = qw({"train", folder.file("d2.toml", text)});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_LT(losses("d").back(), losses("d").front());
+}
+
+TEST_F(TrainTest, ErrorsSayWhatToDo) {
+  EXPECT_EQ(qw({"train"}).status, 2);
+  EXPECT_EQ(qw({"train", folder / "absent.toml"}).status, 1);
+  const Ran unknown = qw({"train", config("u", "learning_rate = 1\n")});
+  EXPECT_EQ(unknown.status, 1);
+  EXPECT_NE(unknown.err.find("learning_rate"), unknown.err.npos);
+  data = folder.file("bad.jsonl", chats(2) + "nothing\n");
+  const Ran bad = qw({"train", config("b", "")});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.err.find("bad.jsonl:3"), bad.err.npos) << bad.err;
+  EXPECT_FALSE(fs::exists(out("b") + "/log.jsonl"));
+  const Ran skipped = qw({"train", config("s", "bad_lines = \"skip\"\n"), "--dry-run", "--json"});
+  EXPECT_EQ(skipped.status, 0) << skipped.err;
+  EXPECT_EQ(skipped.json()["documents"], 2);
+  data = folder.file("good.jsonl", chats(4));
+  EXPECT_NE(qw({"train", config("q", "method = \"qlora\"\n")}).err.find("method = \"lora\""),
+            std::string::npos);
+  EXPECT_EQ(qw({"train", config("l", "seq_len = 100000\n")}).status, 1);
+}
+
+TEST_F(TrainTest, ThePrintedConfigurationIsOne) {
+  const Ran printed = qw({"train", "--print-config"});
+  ASSERT_EQ(printed.status, 0);
+  std::string text = printed.out;
+  const auto set = [&](const std::string& from, const std::string& to) {
+    text.replace(text.find(from), from.size(), to);
+  };
+  set("model = \"\"", "model = \"" + kModels + "llama\"");
+  set("out = \"\"", "out = \"" + out("p") + "\"");
+  set("task = \"pretrain\"", "task = \"sft\"");
+  set("data = []", "data = [\"" + data + "\"]");
+  const Ran plan = qw({"train", folder.file("p.toml", text), "--dry-run", "--json"});
+  EXPECT_EQ(plan.status, 0) << plan.err;
+  EXPECT_FALSE(fs::exists(out("p")));
+  EXPECT_NE(qw({"train", "--print-config", "--lang", "zh"}).out.find("起始模型"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace qw::e2e
