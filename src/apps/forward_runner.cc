@@ -50,6 +50,8 @@ Batch ForwardRunner::make_batch(std::span<const int32_t> ids) const {
 Tensor ForwardRunner::forward(Batch batch, const Trace* trace) {
   arena_.reset();
   Ctx cx{backend_, arena_, nullptr, trace};
+  const AdapterMap adapters{{0, batch.n_rows(), options_.adapter}};
+  if (options_.adapter) cx.adapters = &adapters;
   const Tensor logits = model_.forward(cx, batch);
   length_ += batch.n_rows() / options_.streams;
   return logits;

@@ -18,6 +18,7 @@ class ForwardRunner {
     int streams = 1;
     int max_tokens = 0;  // of each stream
     DType kv = DType::f32;
+    std::shared_ptr<const AdapterSet> adapter = nullptr;  // on every row; null: none
   };
   enum class Rows { none, last, all };
 

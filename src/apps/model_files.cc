@@ -32,6 +32,10 @@ void ModelFlags::add_context_option(CommandLine& line) {
   line.integer("--ctx", &ctx, {.min = 1, .max = std::numeric_limits<int32_t>::max()}, "help.ctx");
 }
 
+void ModelFlags::add_adapter_option(CommandLine& line) {
+  line.text("--adapter", "DIR", &adapter, "help.adapter");
+}
+
 Result<DType> ModelFlags::kv_dtype(DType usual) const {
   if (exact && kv == "f16") return fail("cli.exact_conflict");
   if (exact) return DType::f32;
@@ -55,7 +59,29 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   for (Error& warning : loaded.warnings)
     program.console().warn(warning.with("file", out.checkpoint.path.string()));
   out.model = std::move(loaded.model);
+  if (flags.adapter) {
+    WeightList weights;
+    out.model->visit(weights);
+    QW_TRY(out.adapter, read_peft_adapter(*flags.adapter, weights.weights(), *out.backend));
+    for (const Error& warning : out.adapter->warnings) program.console().warn(warning);
+  }
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return out;
+}
+
+int adapter_rank(const OpenModel& open) {
+  int64_t rank = 0;
+  if (open.adapter)
+    for (const auto& [name, lora] : open.adapter->set->all()) rank = std::max(rank, lora.a.rows());
+  return static_cast<int>(rank);
+}
+
+Result<OpenEngine> open_engine(const OpenModel& open, const EngineOptions& options) {
+  OpenEngine out;
+  QW_TRY(out.engine, Engine::create(open.model, *open.backend, options));
+  if (open.adapter) {
+    QW_TRY(out.adapter, out.engine->add_adapter("adapter", open.adapter->set));
+  }
   return out;
 }
 

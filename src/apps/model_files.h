@@ -11,19 +11,23 @@
 #include "apps/tokenizer_files.h"
 #include "core/backend.h"
 #include "core/dtype.h"
+#include "engine/engine.h"
+#include "io/peft.h"
 #include "models/model.h"
 
 namespace qw::apps {
 
-// --exact, --kv, --ctx, --strict.
+// --exact, --kv, --ctx, --strict, --adapter.
 struct ModelFlags {
   bool exact = false;  // f32 activations and KV, weights as stored
   bool strict = false;
   std::optional<std::string> kv;
   std::optional<int64_t> ctx;
+  std::optional<std::string> adapter;
 
   void add_compute_options(CommandLine& line);  // --exact --kv --strict
   void add_context_option(CommandLine& line);   // --ctx
+  void add_adapter_option(CommandLine& line);   // --adapter
   // Errors: cli.exact_conflict (--exact and --kv f16).
   Result<DType> kv_dtype(DType usual) const;
 };
@@ -33,6 +37,7 @@ struct OpenModel {
   std::unique_ptr<Backend> backend;  // outlives the model
   Checkpoint checkpoint;             // its weights are taken
   std::shared_ptr<Model> model;
+  std::optional<LoraAdapter> adapter;  // --adapter
   std::optional<Tokenizer> tokenizer;
   double load_s = 0;
 };
@@ -44,5 +49,14 @@ struct OpenOptions {
 // Unknown config keys are warnings on stderr, errors with --strict.
 Result<OpenModel> open_model(Program& program, std::string_view model, const ModelFlags& flags,
                              const OpenOptions& options = {});
+
+// An engine whose memory plan counts the adapter, where one was given, and the number by which requests name
+// it (0: none).
+struct OpenEngine {
+  std::unique_ptr<Engine> engine;
+  uint64_t adapter = 0;
+};
+int adapter_rank(const OpenModel& open);  // for EngineOptions
+Result<OpenEngine> open_engine(const OpenModel& open, const EngineOptions& options);
 
 }  // namespace qw::apps

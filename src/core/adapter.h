@@ -3,8 +3,10 @@
 // and rows of one batch may use different ones. Test: tests/ops/adapter_test.cc
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,5 +52,17 @@ struct AdapterRange {
   std::shared_ptr<const AdapterSet> set;
 };
 using AdapterMap = std::vector<AdapterRange>;
+
+// The ranges of a tensor that holds only rows `rows` (ascending) of the batch, as the head sees it.
+inline AdapterMap adapters_of_rows(const AdapterMap& map, std::span<const int32_t> rows) {
+  const auto place = [&](int64_t row) {
+    return int64_t{std::lower_bound(rows.begin(), rows.end(), row) - rows.begin()};
+  };
+  AdapterMap out;
+  for (const AdapterRange& r : map)
+    if (const AdapterRange part{place(r.begin), place(r.end), r.set}; part.begin < part.end)
+      out.push_back(part);
+  return out;
+}
 
 }  // namespace qw

@@ -22,6 +22,7 @@ struct Engine::Generation {
   Sequence seq;
   Request request;
   EventSink sink;
+  std::shared_ptr<const AdapterSet> adapter;  // null: the base model, or one that is not there
   TokenHistory history;
   Clock::time_point submitted, admitted, first_token, last_token;
 
@@ -72,6 +73,8 @@ RequestId Engine::submit(Request request, EventSink sink) {
   g->submitted = Clock::now();
   {
     const std::lock_guard lock(mutex_);
+    for (const auto& [name, adapter] : adapters_)
+      if (adapter.id == g->seq.key.adapter) g->adapter = adapter.set;
     inbox_.submitted.push_back(std::move(g));
   }
   wake_.notify_one();
@@ -84,6 +87,26 @@ void Engine::cancel(RequestId id) {
     inbox_.cancelled.push_back(id);
   }
   wake_.notify_one();
+}
+
+Result<uint64_t> Engine::add_adapter(const std::string& name, std::shared_ptr<const AdapterSet> set) {
+  QW_CHECK(set != nullptr);
+  const std::lock_guard lock(mutex_);
+  if (adapters_.contains(name)) return fail("engine.adapter_exists", {{"name", name}});
+  adapters_.emplace(name, Adapter{++last_adapter_, std::move(set)});
+  return last_adapter_;
+}
+
+bool Engine::drop_adapter(const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  return adapters_.erase(name) > 0;
+}
+
+std::map<std::string, uint64_t> Engine::adapters() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, uint64_t> out;
+  for (const auto& [name, adapter] : adapters_) out.emplace(name, adapter.id);
+  return out;
 }
 
 EngineStats Engine::stats() const {
@@ -117,6 +140,8 @@ void Engine::run() {
 
 Status Engine::check(const Generation& g) const {
   const int vocab = model_->info().vocab;
+  if (g.seq.key.adapter != 0 && !g.adapter)
+    return fail("engine.unknown_adapter", {{"adapter", g.seq.key.adapter}});
   if (g.seq.tokens.empty()) return fail("engine.empty_prompt");
   for (const int32_t id : g.seq.tokens)
     if (id < 0 || id >= vocab) return fail("engine.bad_id", {{"id", id}, {"vocab", vocab}});
@@ -170,6 +195,8 @@ void Engine::compute(const StepPlan& plan) {
   arena_.reset();
   Ctx cx{backend_, arena_};
   if (trace_) cx.trace = &trace_;
+  const AdapterMap adapters = make_adapter_map(plan, [&](SeqId id) { return live_.at(id)->adapter; });
+  if (!adapters.empty()) cx.adapters = &adapters;
   const Tensor logits = model_->forward(cx, batch);  // [R, V]
   logits_.resize(static_cast<size_t>(logits.elements()));
   if (!logits_.empty()) backend_.download(logits_.data(), logits);

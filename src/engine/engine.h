@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -41,11 +42,20 @@ class Engine {
 
   // Thread-safe. A request that cannot be answered gets its error as terminal event: engine.empty_prompt,
   // engine.bad_id (args id, vocab), engine.prompt_too_long (args tokens, limit), engine.bad_parameter,
-  // engine.non_finite.
+  // engine.unknown_adapter (adapter), engine.non_finite.
   RequestId submit(Request request, EventSink sink);
   // Thread-safe. The terminal event is `cancelled`, unless another one was on its way; no request of that
   // name: nothing happens.
   void cancel(RequestId id);
+
+  // Thread-safe. `set` (made for this model, in the memory of the engine's backend) serves from now on, under
+  // the number that is answered, for Request.key.adapter: never 0 and never given twice, so that a prefix
+  // cached under one adapter is never found under another. Errors: engine.adapter_exists (args name).
+  Result<uint64_t> add_adapter(const std::string& name, std::shared_ptr<const AdapterSet> set);
+  // Thread-safe. Requests submitted before keep the adapter to their end. False: no adapter of that name.
+  bool drop_adapter(const std::string& name);
+  // Thread-safe. Name → number.
+  std::map<std::string, uint64_t> adapters() const;
 
   EngineStats stats() const;
   // Tokens of prompt and answer together; a prompt must be shorter.
@@ -93,6 +103,12 @@ class Engine {
   mutable std::mutex mutex_;  // guards what follows
   std::condition_variable wake_;
   Inbox inbox_;
+  struct Adapter {
+    uint64_t id;
+    std::shared_ptr<const AdapterSet> set;
+  };
+  std::map<std::string, Adapter> adapters_;
+  uint64_t last_adapter_ = 0;
   bool stop_ = false;
   EngineStats stats_;
   std::thread thread_;

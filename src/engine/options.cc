@@ -43,14 +43,48 @@ Batch largest_batch(const EngineLimits& limits, KvPool& pool) {
   return b;
 }
 
-size_t count_activations(const Model& model, DType real, const EngineLimits& limits, DType kv_dtype) {
+// An adapter on every matrix, without memory.
+class DryAdapter : public Visitor {
+ public:
+  DryAdapter(Backend& backend, int64_t rank) : backend_(backend), rank_(rank) {}
+  std::shared_ptr<AdapterSet> set = std::make_shared<AdapterSet>();
+  size_t bytes = 0;
+
+ protected:
+  void on_weight(Weight& w, ShardAxis) override {
+    if (rank_ == 0 || w.shape.rank() != 2) return;
+    Lora lora;
+    make(lora.a, {rank_, w.cols()});
+    make(lora.b, {w.rows(), rank_});
+    set->add(w.name, std::move(lora));
+  }
+
+ private:
+  void make(Weight& w, const Shape& shape) {
+    w.shape = shape;
+    const auto size = static_cast<size_t>(shape.elements() * traits(backend_.real()).bytes);
+    auto storage = backend_.alloc(size);
+    QW_CHECK(storage.has_value());
+    w.data = Tensor(*std::move(storage), 0, shape, backend_.real());
+    bytes += size;
+  }
+  Backend& backend_;
+  int64_t rank_;
+};
+
+size_t count_activations(Model& model, DType real, const EngineLimits& limits, const EngineOptions& options) {
   DryBackend backend(real);
-  const KvPoolOptions pages{limits.n_pages, limits.n_slots, kv_dtype};
+  const KvPoolOptions pages{limits.n_pages, limits.n_slots, options.kv_dtype};
   const auto pool = KvPool::create(backend, model.cache_spec(), pages);
   QW_CHECK(pool.has_value());
   Arena arena(backend);
   Ctx cx{backend, arena};
-  model.forward(cx, largest_batch(limits, **pool));
+  DryAdapter adapter(backend, options.adapter_rank);
+  model.visit(adapter);
+  const Batch batch = largest_batch(limits, **pool);
+  const AdapterMap adapters{{0, batch.n_rows(), adapter.set}};
+  if (options.adapter_rank > 0) cx.adapters = &adapters;
+  model.forward(cx, batch);
   return arena.peak_bytes();
 }
 
@@ -88,10 +122,13 @@ Result<MemoryPlan> plan_memory(Model& model, DType real, const EngineOptions& op
   WeightBytesVisitor weights;
   model.visit(weights);
   const std::vector<LayerCache> caches = model.cache_spec();
-  plan.weight_bytes = weights.bytes;
+  DryBackend dry(real);
+  DryAdapter adapter(dry, options.adapter_rank);
+  model.visit(adapter);
+  plan.weight_bytes = weights.bytes + adapter.bytes;
   plan.kv_bytes = static_cast<size_t>(plan.limits.n_pages) * KvPool::page_bytes(caches, options.kv_dtype);
   plan.state_bytes = static_cast<size_t>(plan.limits.n_slots) * KvPool::slot_bytes(caches, real);
-  plan.activation_bytes = count_activations(model, real, plan.limits, options.kv_dtype);
+  plan.activation_bytes = count_activations(model, real, plan.limits, options);
   return plan;
 }
 

@@ -13,7 +13,8 @@ struct EngineOptions {
   size_t kv_bytes = 0;          // for KV pages; 0: the context of each of max_seqs
   int n_snapshots = 64;         // of recurrent state, for prefix hits of models that have it
   bool prefix_cache = true;
-  Trace trace = {};  // taps of every step; empty: none
+  int adapter_rank = 0;  // the memory plan counts one adapter of this rank on every matrix
+  Trace trace = {};      // taps of every step; empty: none
 };
 
 // What the options come to for a model.

@@ -1,6 +1,7 @@
 #include "engine/step_batch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace qw {
 
@@ -29,6 +30,21 @@ Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager
   }
   b.plan.tables.assign(static_cast<size_t>(n_groups), table);
   return b;
+}
+
+AdapterMap make_adapter_map(const StepPlan& plan, const FindAdapter& find) {
+  AdapterMap out;
+  int64_t row = 0;
+  for (const StepPlan::Item& item : plan.items) {
+    const int64_t begin = std::exchange(row, row + item.count);
+    auto set = find(item.seq);
+    if (!set) continue;
+    if (!out.empty() && out.back().end == begin && out.back().set == set)
+      out.back().end = row;
+    else
+      out.push_back({begin, row, std::move(set)});
+  }
+  return out;
 }
 
 }  // namespace qw

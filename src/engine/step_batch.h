@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "core/adapter.h"
 #include "core/batch.h"
 #include "engine/kv_manager.h"
 #include "engine/scheduler.h"
@@ -15,5 +16,9 @@ using FindSequence = std::function<const Sequence&(SeqId)>;
 // Row t of logits belongs to the t-th item with `sample`. The caller sets plan.pool; `n_groups` is the number
 // of its cache groups, which share one table here (kv_manager.h).
 Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager& kv, int n_groups);
+
+// Which rows of that batch use which adapter; null: the base model.
+using FindAdapter = std::function<std::shared_ptr<const AdapterSet>(SeqId)>;
+AdapterMap make_adapter_map(const StepPlan& plan, const FindAdapter& find);
 
 }  // namespace qw

@@ -44,6 +44,7 @@ void add_lora(Ctx& cx, const Tensor& out, const Tensor& x, LoraUse& use) {
   Dims d("linear with an adapter");
   d.arg("x", x, "TK").arg("out", out, "TN").arg(l.a.name, l.a.shape, "rK").arg(l.b.name, l.b.shape, "Nr");
   const Tensor part = rows_of(out, use.range);
+  const Arena::Mark before = cx.arena.mark();
   use.xa = cx.alloc({part.dim(0), d['r']});
   use.x = rows_of(x, use.range);
   if (use.dropout > 0) {
@@ -52,9 +53,11 @@ void add_lora(Ctx& cx, const Tensor& out, const Tensor& x, LoraUse& use) {
     use.x = dropped;
   }
   cx.backend.linear(use.xa, use.x, l.a, {});
+  const Arena::Mark kept = cx.arena.mark();
   const Tensor delta = cx.alloc(part.shape());
   cx.backend.linear(delta, use.xa, l.b, {});
   cx.backend.axpy(part, l.scale, delta);
+  cx.arena.rewind(cx.tape != nullptr ? kept : before);  // the way back wants x · Aᵀ
 }
 
 // dx (may be undefined) += scale · (dout · B) · A; dA and dB into the weight gradients.

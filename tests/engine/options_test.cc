@@ -39,6 +39,22 @@ TEST(MemoryPlan, CountsWhatAStepAllocates) {
   EXPECT_EQ(plan->activation_bytes, arena.peak_bytes());
 }
 
+TEST(MemoryPlan, CountsAnAdapter) {
+  auto backend = make_cpu_backend({.threads = 1, .isa = {}});
+  ASSERT_TRUE(backend.has_value());
+  std::mt19937 rng(2);
+  const auto model = test::tiny_model(test::tiny_config("qwen3", rng), **backend, 1);
+  const auto plain = plan_memory(*model, DType::f32, {});
+  const auto adapted = plan_memory(*model, DType::f32, {.adapter_rank = 3});
+  WeightList list;
+  model->visit(list);
+  size_t bytes = 0;  // of A [3, K] and B [N, 3] of every matrix
+  for (const Weight* w : list.weights())
+    if (w->shape.rank() == 2) bytes += static_cast<size_t>(4 * 3 * (w->rows() + w->cols()));
+  EXPECT_EQ(adapted->weight_bytes, plain->weight_bytes + bytes);
+  EXPECT_GT(adapted->activation_bytes, plain->activation_bytes);
+}
+
 TEST(MemoryPlan, ADeeperModelNeedsNoMoreActivations) {
   auto backend = make_cpu_backend({.threads = 1, .isa = {}});
   ASSERT_TRUE(backend.has_value());

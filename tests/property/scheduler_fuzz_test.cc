@@ -1,7 +1,7 @@
 // Random arrivals, cancels, tiny pools and many tenants against a model of pure host logic: the value of a
 // token is the hash of everything up to it, written through block tables into pages and slots as a real model
-// writes keys, values and states. A page or slot that is shared, evicted or restored wrongly changes the
-// text. After every step: docs/design.md §6, "engine change".
+// writes keys, values and states; it begins with the adapter that the row ranges give. A page or slot that is
+// shared, evicted or restored wrongly changes the text. After every step: docs/design.md §6, "engine change".
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -24,6 +24,7 @@ struct Config {
   KvManagerOptions kv;
   SchedulerOptions scheduler;
   int n_tenants = 1;
+  int n_adapters = 0;
   int max_tokens = 0;  // of one sequence
   int vocab = 3;       // small, so that prefixes meet
   double arrival = 0.5, cancel = 0.02;
@@ -38,6 +39,7 @@ Config random_config(std::mt19937& rng) {
   c.scheduler.max_batch_tokens = c.scheduler.max_seqs + in(0, 3) * in(0, 60);
   if (in(0, 1) == 1) c.kv.n_slots = c.scheduler.max_seqs + in(0, 6);
   c.n_tenants = in(1, 5);
+  c.n_adapters = in(0, 3);
   c.max_tokens = std::min(c.kv.n_pages * P, in(2, 400));
   c.vocab = in(1, 3);
   c.arrival = in(1, 9) / 10.0;
@@ -60,7 +62,9 @@ class World {
         kv_(config.kv),
         scheduler_(config.scheduler, kv_),
         pages_(static_cast<size_t>(config.kv.n_pages * P)),
-        slots_(static_cast<size_t>(config.kv.n_slots)) {}
+        slots_(static_cast<size_t>(config.kv.n_slots)) {
+    for (int i = 0; i < config.n_adapters; ++i) adapters_.push_back(std::make_shared<AdapterSet>());
+  }
 
   void run(int n_steps) {
     for (int i = 0; i < n_steps && !testing::Test::HasFatalFailure(); ++i) {
@@ -78,7 +82,7 @@ class World {
     EXPECT_EQ(kv_.available_pages(), config_.kv.n_pages);
   }
 
-  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0;
+  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
 
  private:
   bool chance(double p) { return std::bernoulli_distribution(p)(rng_); }
@@ -88,6 +92,7 @@ class World {
     auto c = std::make_unique<Client>();
     c->seq.id = clients_.size() + 1;
     c->seq.key.tenant = static_cast<uint64_t>(below(config_.n_tenants));
+    c->seq.key.adapter = static_cast<uint64_t>(below(config_.n_adapters + 1));
     c->max_tokens = 2 + below(config_.max_tokens - 1);
     const int n_prompt = 1 + below(c->max_tokens - 1);
     const int common = chance(0.7) ? below(n_prompt + 1) : 0;  // begins as others do
@@ -102,7 +107,7 @@ class World {
     ++c.n_terminal;
     ++n_finished;
     n_cached += c.seq.n_cached;
-    uint64_t h = 0;  // what it must have said, alone and uncached
+    uint64_t h = c.seq.key.adapter;  // what it must have said, alone and uncached
     for (int i = 0; i < c.seq.n_tokens(); ++i) {
       const int32_t token = c.seq.tokens[static_cast<size_t>(i)];
       ASSERT_TRUE(i < c.seq.n_prompt || token == static_cast<int32_t>(h % 3) % config_.vocab);
@@ -124,8 +129,20 @@ class World {
     }
   }
 
+  // The number of the adapter that rows [begin, end) use, all of them; 0: none.
+  uint64_t adapter_of(const AdapterMap& map, int begin, int end) const {
+    uint64_t id = 0;
+    for (const AdapterRange& r : map) {
+      if (r.end <= begin || r.begin >= end) continue;
+      EXPECT_TRUE(r.begin <= begin && r.end >= end && id == 0) << "rows of one sequence under two adapters";
+      while (adapters_[id] != r.set) ++id;
+      ++id;
+    }
+    return id;
+  }
+
   // Computes the batch as a model would: reads the past through tables and slots, writes the present.
-  std::vector<uint64_t> forward(const Batch& b) {
+  std::vector<uint64_t> forward(const Batch& b, const AdapterMap& adapters) {
     std::vector<uint64_t> last;
     std::map<int32_t, int> writer;  // of a page, in this step
     for (int s = 0; s < b.plan.n_seqs(); ++s) {
@@ -135,10 +152,12 @@ class World {
       };
       const int begin = b.plan.cu_q[static_cast<size_t>(s)], end = b.plan.cu_q[static_cast<size_t>(s) + 1];
       const int first = b.positions[static_cast<size_t>(begin)];
-      uint64_t h = first == 0 ? 0 : pages_[static_cast<size_t>(cell(first - 1))];
+      const uint64_t start = adapter_of(adapters, begin, end);
+      EXPECT_EQ(start, current_[static_cast<size_t>(s)]->key.adapter);
+      uint64_t h = first == 0 ? start : pages_[static_cast<size_t>(cell(first - 1))];
       if (!slots_.empty()) {
         uint64_t& state = slots_[static_cast<size_t>(b.plan.state_slots[static_cast<size_t>(s)])];
-        EXPECT_EQ(state, h) << "recurrent state and pages disagree";
+        EXPECT_EQ(state, first == 0 ? 0 : h) << "recurrent state and pages disagree";
       }
       for (int t = begin; t < end; ++t) {
         const int32_t at = cell(b.positions[static_cast<size_t>(t)]);
@@ -157,13 +176,22 @@ class World {
   void check_past(const Batch& b, int s, const std::map<int32_t, int>& writer) {
     const auto& table = b.plan.tables[0];
     const Sequence& seq = *current_[static_cast<size_t>(s)];
-    uint64_t h = 0;
+    uint64_t h = seq.key.adapter;
     for (int pos = 0; pos < b.plan.kv_len[static_cast<size_t>(s)]; ++pos) {
       const int32_t page = table.pages[static_cast<size_t>(s * table.max_blocks + pos / P)];
       h = mix(h, seq.tokens[static_cast<size_t>(pos)]);
       ASSERT_EQ(pages_[static_cast<size_t>(page * P + pos % P)], h) << "sequence " << seq.id << " at " << pos;
       const auto w = writer.find(page);
       ASSERT_TRUE(w == writer.end() || w->second == s) << "page " << page << " is written and shared";
+    }
+  }
+
+  // Logits of a row are computed under the adapter of the row.
+  void check_head(const Batch& b, const AdapterMap& adapters) {
+    const AdapterMap head = adapters_of_rows(adapters, b.logit_rows);
+    for (int i = 0; i < static_cast<int>(b.logit_rows.size()); ++i) {
+      const int row = b.logit_rows[static_cast<size_t>(i)];
+      ASSERT_EQ(adapter_of(head, i, i + 1), adapter_of(adapters, row, row + 1));
     }
   }
 
@@ -188,7 +216,13 @@ class World {
       (item.count == 1 ? decodes : prompts) = true;
     }
     n_mixed += decodes && prompts ? 1 : 0;
-    const std::vector<uint64_t> values = forward(b);
+    const AdapterMap adapters = make_adapter_map(plan, [&](SeqId id) {
+      const uint64_t a = client(id).seq.key.adapter;
+      return a == 0 ? nullptr : adapters_[a - 1];
+    });
+    check_head(b, adapters);
+    n_mixed_adapters += adapters.size() > 1 ? 1 : 0;
+    const std::vector<uint64_t> values = forward(b, adapters);
     if (chance(config_.cancel)) cancel_one();  // between the forward pass and its commit
     run_ops(scheduler_.commit(plan));
     ASSERT_EQ(kv_.check_integrity(), "");
@@ -208,12 +242,13 @@ class World {
   Scheduler scheduler_;
   std::vector<uint64_t> pages_;  // a value a token
   std::vector<uint64_t> slots_;
+  std::vector<std::shared_ptr<const AdapterSet>> adapters_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<const Sequence*> current_;
 };
 
 TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
-  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0;
+  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
   for (uint32_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 rng(seed);
@@ -223,12 +258,14 @@ TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
     n_cached += world.n_cached;
     n_finished += world.n_finished;
     n_mixed += world.n_mixed;
+    n_mixed_adapters += world.n_mixed_adapters;
   }
   // The runs must have met what they are there for.
   EXPECT_GT(n_preemptions, 1000);
   EXPECT_GT(n_cached, 10000);
   EXPECT_GT(n_finished, 10000);
   EXPECT_GT(n_mixed, 1000);
+  EXPECT_GT(n_mixed_adapters, 1000);
 }
 
 }  // namespace

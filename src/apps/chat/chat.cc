@@ -142,6 +142,7 @@ Result<Chat::Prompt> Chat::prompt_with(const std::string& user) const {
 Result<Chat::Outcome> Chat::generate(const Prompt& prompt, int max_tokens, bool recorded) {
   Request request{.ids = prompt.ids, .sampling = options_.sampling, .max_new_tokens = max_tokens};
   request.stop_ids = model_.stop_ids;
+  request.key.adapter = model_.adapter;
   request.sampling.seed += n_answers_++;
   QW_TRY(const auto running,
          Answer::start(model_.engine, model_.tokenizer, std::move(request),

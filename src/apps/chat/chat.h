@@ -21,6 +21,7 @@ struct ChatModel {
   const ChatRenderer& renderer;
   Engine& engine;
   std::vector<int32_t> stop_ids = {};
+  uint64_t adapter = 0;  // Request.key.adapter
 };
 
 struct ChatOptions {

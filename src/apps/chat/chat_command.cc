@@ -38,6 +38,7 @@ struct ChatFlags {
     sampling.add_to(line);
     compute.add_context_option(line);
     compute.add_compute_options(line);
+    compute.add_adapter_option(line);
   }
 };
 
@@ -66,15 +67,16 @@ Result<std::string> template_arguments(const ChatFlags& flags) {
 }
 
 // One sequence, as long as the model and the memory allow.
-Result<std::unique_ptr<Engine>> make_engine(Program& program, const ChatFlags& flags, const OpenModel& open) {
+Result<OpenEngine> make_engine(Program& program, const ChatFlags& flags, const OpenModel& open) {
   EngineOptions options{.max_seqs = 1};
+  options.adapter_rank = adapter_rank(open);
   QW_TRY(options.kv_dtype, flags.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;
   const int64_t ctx = flags.compute.ctx.value_or(limit);
   if (ctx > limit) return fail("engine.context_too_long", {{"tokens", ctx}, {"limit", limit}});
   options.ctx_tokens = static_cast<int>(ctx);
   QW_TRY(fit_memory(program.console(), *open.model, options, flags.compute.ctx.has_value(), kMinContext));
-  return Engine::create(open.model, *open.backend, options);
+  return open_engine(open, options);
 }
 
 Result<Past> find_past(const std::filesystem::path& folder) {
@@ -96,13 +98,14 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                             .stop = flags.stop,
                             .kwargs = std::move(kwargs),
                             .folder = home / "chats"};
-  QW_TRY(const auto engine, make_engine(program, flags, open));
+  QW_TRY(const OpenEngine opened, make_engine(program, flags, open));
   const chat::ChatModel model{
       .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),
       .tokenizer = *open.tokenizer,
       .renderer = renderer,
-      .engine = *engine,
-      .stop_ids = open.checkpoint.generation.stop_ids};
+      .engine = *opened.engine,
+      .stop_ids = open.checkpoint.generation.stop_ids,
+      .adapter = opened.adapter};
   chat::History history;
   if (terminal) {
     QW_TRY(history, chat::History::open(home / "chat_history.jsonl"));
@@ -112,7 +115,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                               : chat::make_plain_ui(program);
   if (in_terminal)
     ui->say(console.text("chat.greeting",
-                         {{"model", open.checkpoint.name}, {"limit", engine->context_tokens()}}));
+                         {{"model", open.checkpoint.name}, {"limit", opened.engine->context_tokens()}}));
   Chat conversation(console, *ui, model, std::move(options));
   if (past.journal) conversation.take_up(*std::move(past.journal), std::move(past.conversation));
   if (flags.system) conversation.set_system(*flags.system);

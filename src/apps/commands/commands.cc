@@ -9,7 +9,7 @@ constexpr Command kCommands[] = {
     {"logits", logits_command},     {"perplexity", perplexity_command},
     {"bench", bench_command},       {"info", info_command},
     {"train", train_command},       {"train-tokenizer", train_tokenizer_command},
-    {"eval", eval_command},
+    {"eval", eval_command},         {"merge", merge_command},
 };
 
 }  // namespace

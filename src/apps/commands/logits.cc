@@ -48,9 +48,11 @@ std::vector<SafetensorsPlan> plan_of(const std::vector<Rows>& first, size_t n_to
 
 Status write_logits(Program& program, const OpenModel& open, std::span<const int32_t> ids, DType kv,
                     bool taps, const std::string& out_file) {
-  QW_TRY(const auto runner,
-         ForwardRunner::create(*open.model, *open.backend,
-                               {.streams = 1, .max_tokens = static_cast<int>(ids.size()), .kv = kv}));
+  QW_TRY(const auto runner, ForwardRunner::create(*open.model, *open.backend,
+                                                  {.streams = 1,
+                                                   .max_tokens = static_cast<int>(ids.size()),
+                                                   .kv = kv,
+                                                   .adapter = open.adapter ? open.adapter->set : nullptr}));
   Progress progress(program.console(), program.console().text("ui.logits_progress"));
   std::optional<SafetensorsWriter> writer;
   for (size_t begin = 0; begin < ids.size(); begin += kChunkRows) {
@@ -81,6 +83,7 @@ Result<int> logits_command(Program& program, Args args) {
   line.text("--out", "FILE", &out_file, "help.logits.out");
   line.flag("--taps", &taps, "help.logits.taps");
   flags.add_compute_options(line);
+  flags.add_adapter_option(line);
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   if (!ids_value) return fail("cli.missing_argument", {{"shown", "--ids FILE"}, {"command", "logits"}});

@@ -77,6 +77,7 @@ Result<int> perplexity_command(Program& program, Args args) {
   line.integer("--context", &context, {.min = 4, .max = std::numeric_limits<int32_t>::max() - 1},
                "help.perplexity.context");
   flags.add_compute_options(line);
+  flags.add_adapter_option(line);
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   const int n = static_cast<int>(context.value_or(kDefaultWindow));
@@ -91,8 +92,11 @@ Result<int> perplexity_command(Program& program, Args args) {
   const int64_t windows = static_cast<int64_t>(ids.size()) / n;
   if (windows == 0)
     return fail("perplexity.too_short", {{"file", file}, {"tokens", ids.size()}, {"context", n}});
-  QW_TRY(const auto runner,
-         ForwardRunner::create(*open.model, *open.backend, {.streams = 1, .max_tokens = n, .kv = kv}));
+  QW_TRY(
+      const auto runner,
+      ForwardRunner::create(
+          *open.model, *open.backend,
+          {.streams = 1, .max_tokens = n, .kv = kv, .adapter = open.adapter ? open.adapter->set : nullptr}));
   Progress progress(program.console(), program.console().text("ui.perplexity_progress"));
   Score total;
   for (int64_t w = 0; w < windows; ++w) {

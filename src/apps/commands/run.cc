@@ -45,6 +45,7 @@ void declare(CommandLine& line, Options& o) {
   line.heading("help.computing");
   o.compute.add_context_option(line);
   o.compute.add_compute_options(line);
+  o.compute.add_adapter_option(line);
   line.flag("--dry-run", &o.dry_run, "help.dry_run");
 }
 
@@ -155,6 +156,7 @@ Result<Prompt> make_prompt(const Options& o, const Input& in, const OpenModel& o
 // The engine for one request of this prompt.
 Result<EngineOptions> engine_options(Program& program, const Options& o, OpenModel& open, int n_prompt) {
   EngineOptions e{.max_seqs = 1};
+  e.adapter_rank = adapter_rank(open);
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;
   const int64_t ctx = o.compute.ctx.value_or(limit);
@@ -168,6 +170,7 @@ Result<EngineOptions> engine_options(Program& program, const Options& o, OpenMod
 
 Result<int> dry_run(Program& program, const Options& o, OpenModel& open) {
   EngineOptions e{.max_seqs = 1};
+  e.adapter_rank = adapter_rank(open);
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   e.ctx_tokens =
       static_cast<int>(std::min<int64_t>(o.compute.ctx.value_or(0), std::numeric_limits<int>::max()));
@@ -243,13 +246,13 @@ Result<int> answer(Program& program, const Options& o, OpenModel& open, const Pr
   QW_TRY(SamplingParams sampling, resolve_sampling(o.sampling, open.checkpoint.generation));
   sampling.logprobs = static_cast<int>(o.logprobs.value_or(-1));
   QW_TRY(const EngineOptions options, engine_options(program, o, open, static_cast<int>(prompt.ids.size())));
-  QW_TRY(const auto engine, Engine::create(open.model, *open.backend, options));
+  QW_TRY(const OpenEngine opened, open_engine(open, options));
   Request request{.ids = prompt.ids,
                   .sampling = sampling,
                   .max_new_tokens = static_cast<int>(o.max_tokens.value_or(-1)),
                   .stop_ids = open.checkpoint.generation.stop_ids,
                   .ignore_eos = o.ignore_eos,
-                  .key = {}};
+                  .key = {.tenant = 0, .adapter = opened.adapter}};
   const bool json = program.json(), dim = !json && console.err_is_terminal();
   std::optional<Progress> progress(std::in_place, console, console.text("ui.answering"));
   bool reasoning_shown = false;
@@ -262,7 +265,7 @@ Result<int> answer(Program& program, const Options& o, OpenModel& open, const Pr
   };
   const Tokenizer* tokenizer = open.tokenizer ? &*open.tokenizer : nullptr;
   QW_TRY(const Answer a,
-         generate(*engine, program.interrupts(), tokenizer, std::move(request), prompt.answer, sink));
+         generate(*opened.engine, program.interrupts(), tokenizer, std::move(request), prompt.answer, sink));
   progress.reset();
   const Stats stats = stats_of(a, open.load_s);
   QW_TRY(

@@ -1,0 +1,103 @@
+// qw merge: a model with an adapter folded into its weights, or as it is, written as a Hugging Face folder.
+// Test: tests/e2e/merge_test.cc
+#include <algorithm>
+
+#include "apps/commands/commands.h"
+#include "apps/memory.h"
+#include "apps/model_files.h"
+#include "apps/progress.h"
+#include "io/hf_folder_writer.h"
+
+namespace qw::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model, adapter, out;
+  std::optional<std::string> type;
+  ModelFlags compute;
+};
+
+std::optional<QuantFormat> format_named(std::string_view name) {
+  for (const QuantFormat f : {QuantFormat::f32, QuantFormat::f16, QuantFormat::bf16, QuantFormat::q8_0})
+    if (traits(f).name == name) return f;
+  return std::nullopt;
+}
+
+// The float format that most numbers of the checkpoint have; bf16 where blocks are among them.
+QuantFormat usual_format(const Checkpoint& checkpoint) {
+  QuantFormat best = QuantFormat::bf16;
+  int64_t most = 0;
+  for (const auto& [name, count] : checkpoint.formats) {
+    const auto format = format_named(name);
+    if (!format || !traits(*format).is_float) return QuantFormat::bf16;
+    if (count.elements > most) best = *format;
+    most = std::max(most, count.elements);
+  }
+  return best;
+}
+
+// Nothing of the user's is written over.
+Status check_out(const fs::path& out) {
+  std::error_code ec;
+  if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
+  return fail("merge.out_exists", {{"file", out.string()}});
+}
+
+Status write_folder(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
+                    const WriteProgress& progress) {
+  if (open.checkpoint.kind == CheckpointKind::gguf)
+    return fail("merge.gguf_to_folder", {{"file", open.checkpoint.path.string()}});
+  const HfFolderPlan plan{
+      .files_from = open.checkpoint.tokenizer_folder, .config = open.checkpoint.config, .format = format};
+  return write_hf_folder(o.out, plan, rows, progress);
+}
+
+Status report(Program& program, const Options& o, QuantFormat format, const WeightRows& rows) {
+  int64_t elements = 0;
+  for (const WeightRows::Item& item : rows.items()) elements += item.shape.elements();
+  const size_t tensors = rows.items().size();
+  if (program.json()) {
+    const Json json{
+        {"out", o.out}, {"type", traits(format).name}, {"tensors", tensors}, {"elements", elements}};
+    return program.console().write(to_json_line(json) + "\n");
+  }
+  const std::string millions = fmt::format("{:.1f}", static_cast<double>(elements) / 1e6);
+  return program.console().write(
+      program.console().text(
+          "ui.merged",
+          {{"file", o.out}, {"tensors", tensors}, {"millions", millions}, {"type", traits(format).name}}) +
+      "\n");
+}
+
+}  // namespace
+
+Result<int> merge_command(Program& program, Args args) {
+  Options o;
+  CommandLine line("merge");
+  line.argument("MODEL", &o.model, true);
+  line.argument("ADAPTER", &o.adapter, true);
+  line.argument("OUT", &o.out, true);
+  line.choice("--type", {"f32", "f16", "bf16"}, &o.type, "help.merge.type");
+  line.flag("--strict", &o.compute.strict, "help.strict");
+  QW_TRY(const bool go_on, program.parse(line, args));
+  if (!go_on) return kExitOk;
+  QW_TRY(check_out(o.out));
+  if (o.adapter != "-") o.compute.adapter = o.adapter;
+  QW_TRY(const OpenModel open, open_model(program, o.model, o.compute, {.tokenizer = false}));
+  const QuantFormat format = o.type ? *format_named(*o.type) : usual_format(open.checkpoint);
+  WeightList weights;
+  open.model->visit(weights);
+  WeightRows rows(weights.weights(), *open.backend, open.adapter ? open.adapter->set : nullptr);
+  {
+    Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
+    QW_TRY(write_folder(o, open, format, rows, [&](int64_t done, int64_t total) {
+      progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
+    }));
+  }
+  QW_TRY(report(program, o, format, rows));
+  return kExitOk;
+}
+
+}  // namespace qw::apps
