@@ -58,8 +58,12 @@ Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& render
     if (messages[i].value("role", "") != "assistant") continue;
     Turn turn;
     QW_TRY(turn.prompt, chat_prompt(renderer, chat, i));
-    QW_TRY(Rendered text, render(renderer, chat, i + 1, false));
-    turn.text = std::move(text.text);
+    if (i + 1 == messages.size()) {
+      turn.text = whole.text;
+    } else {
+      QW_TRY(Rendered text, render(renderer, chat, i + 1, false));
+      turn.text = std::move(text.text);
+    }
     turns.push_back(std::move(turn));
   }
   if (turns.empty()) return fail("train.no_assistant");
