@@ -136,14 +136,15 @@ TEST_F(TrainTest, PreferencesAreLearntFromTheirStart) {
 }
 
 TEST_F(TrainTest, OnPolicyDistillationMovesTheStudentTowardsItsTeacher) {
-  const std::string toml = config("d", "");
-  std::string text = read_file(toml).value();
-  text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
-  text += "teacher = \"" + kModels +
-          "qwen3_untied\"\n[distill]\non_policy = true\nbeta = 1.0\nmax_new_tokens = 8\n";
-  const Ran ran = qw({"train", folder.file("d2.toml", text)});
-  ASSERT_EQ(ran.status, 0) << ran.err;
-  EXPECT_LT(losses("d").back(), losses("d").front());
+  for (const std::string method : {"full", "lora"}) {
+    std::string text = read_file(config(method, "")).value();
+    text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
+    text += "method = \"" + method + "\"\nteacher = \"" + kModels +
+            "qwen3_untied\"\n[distill]\non_policy = true\nbeta = 1.0\nmax_new_tokens = 8\n";
+    const Ran ran = qw({"train", folder.file("d-" + method + ".toml", text)});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_LT(losses(method).back(), losses(method).front()) << method;
+  }
 }
 
 TEST_F(TrainTest, ErrorsSayWhatToDo) {

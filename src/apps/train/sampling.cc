@@ -31,6 +31,10 @@ train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) 
     options.kv_dtype = DType::f32;
     options.prefix_cache = false;
     QW_TRY(const auto engine, Engine::create(setup.model, *setup.sampling, options));
+    uint64_t adapter = 0;
+    if (setup.adapter) {
+      QW_TRY(adapter, engine->add_adapter("student", setup.adapter->set));
+    }
     std::vector<std::shared_ptr<EventQueue>> queues;
     for (size_t i = 0; i < prompts.size(); ++i) {
       Request request;
@@ -38,6 +42,7 @@ train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) 
       request.sampling.temperature = config.distill.sampling_temperature;
       request.sampling.seed =
           (static_cast<uint64_t>(config.seed) << 44) ^ (static_cast<uint64_t>(step) << 16) ^ i;
+      request.key.adapter = adapter;
       request.max_new_tokens = config.distill.max_new_tokens;
       if (const auto eos = setup.tokenizer->eos_id()) request.stop_ids = {*eos};
       queues.push_back(std::make_shared<EventQueue>());
