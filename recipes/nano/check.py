@@ -6,12 +6,12 @@ import re
 import sys
 
 from synth.common import OPENERS, WORK
-from synth.refuse import PHRASES
 
 OPENING = re.compile("^(?:" + "|".join(sorted((re.escape(o.strip().rstrip(",，:：!")) for o in OPENERS["en"] + OPENERS["zh"]), key=len, reverse=True)) + r")[,，:：! ]*(?=.{4})", re.I)
 
 
 def plain(text):
+    text = re.sub(r"(, please| please|\? Thanks|\? Thank you|？谢谢|？请回答)[?.。]*$", "", text)
     text = re.sub(r"(?<!\d)\.|\.(?!\d)", "", OPENING.sub("", text))
     return re.sub(r"[\s?？。!！,，;；“”\"'’]+", "", text).lower()
 
@@ -46,6 +46,7 @@ def main():
                     if k in prompts:
                         leaks[prompts[k]] = k
                 if messages[i - 1]["role"] == "user":
+                    question = question if i == 1 else key(messages[:i])
                     names = {t["function"]["name"] for t in chat.get("tools", [])}
                     shown = "calculator" in names, chat["tools"] if names - {"calculator", "clock"} else []
                     answer = m["content"] or json.dumps(m["tool_calls"])

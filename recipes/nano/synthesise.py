@@ -9,28 +9,23 @@ import json
 import tomllib
 from pathlib import Path
 
-from synth import about, calculator, dates, definitions, facts, languages, numbers, refuse, sums, tools
-from synth.common import BUILTIN, HERE, WORK, Example, rng_for
+from synth import about, calculator, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools
+from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
-FRESH = {"tools": tools, "calculator": calculator, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse}
+FRESH = {"tools": tools, "calculator": calculator, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
 SYSTEM = ["You are a helpful assistant.", "You are nano, a small model.", "Answer briefly.", "Be polite and short.", "You are an assistant with tools.",
           "你是一个有用的助手。", "请简短回答。", "你是nano。"]
-
-
-def answers_directly(example):
-    """A lone sum or number must not stand before a calculator it does not need … it may: the boundary is part of the skill."""
-    return example.joinable
 
 
 def dress(rng, example, context):
     """The example as a line of JSON: at times with unused tools, at times with a system message."""
     messages, offered = example.messages, example.tools
-    if not offered and answers_directly(example) or example.skill == "sums":
+    if not offered and (example.joinable or example.skill == "sums"):
         r = rng.random()
         if r < context["unused_tools"]:
             offered = BUILTIN
-        elif r < context["unused_tools"] + context["other_tools"] and example.skill not in ("refuse",):
+        elif r < context["unused_tools"] + context["other_tools"] and example.language in ("en", "zh"):
             offered = tools.offered(rng, tools.toolbox(rng, rng.choice(("en", "zh")), "train", 2))
     if rng.random() < context["system"]:
         messages = [{"role": "system", "content": rng.choice(SYSTEM)}, *messages]
@@ -79,7 +74,7 @@ def evaluation(folder):
     """One file a skill module; the first line holds the settings."""
     counts = {}
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"kind": "settings", "refusal_phrases": refuse.PHRASES, "max_tokens": 96}
+    settings = {"kind": "settings", "refusal_phrases": REFUSALS, "max_tokens": 96}
     for name, module in {**LISTED, **FRESH}.items():
         with (folder / f"{name}.jsonl").open("w") as out:
             print(json.dumps(settings, ensure_ascii=False), file=out)

@@ -1,13 +1,14 @@
 """What every skill shares: seeded randomness, the built-in tools, chat messages, wordings and the two example types."""
 import hashlib
 import json
+import os
 import random
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-WORK = Path("/opt/qw-dev/nano")
+WORK = Path(os.environ.get("QW_NANO", "/opt/qw-dev/nano"))
 SOURCES = WORK / "sources"
 
 CALCULATOR = {"type": "function", "function": {
@@ -17,6 +18,8 @@ CLOCK = {"type": "function", "function": {
     "name": "clock", "description": "Current date and time",
     "parameters": {"type": "object", "properties": {"zone": {"type": "string"}}, "required": []}}}
 BUILTIN = [CALCULATOR, CLOCK]
+UNKNOWN = {"en": "I don't know.", "zh": "我不知道。"}
+REFUSALS = ["I don't know", "I can't do that", "我不知道", "我做不到"]
 
 
 @dataclass
@@ -27,7 +30,6 @@ class Example:
     messages: list
     tools: list = field(default_factory=list)
     joinable: bool = True
-    needs_no_calculator: bool = True  # false: with the calculator on offer another answer would be right
 
 
 @dataclass
@@ -109,8 +111,11 @@ OPENERS = {"en": ["Hi, ", "Hello! ", "Please tell me: ", "Quick question: ", "He
            "zh": ["你好，", "请问，", "请告诉我，", "问一下，", "请问", "我想问："]}
 
 
+CLOSERS = {"en": [", please?", " please", "? Thanks", "? Thank you."], "zh": ["？谢谢", "？谢谢。", "？请回答。"]}
+
+
 def vary(rng, text, language):
-    """Small changes that users make: no final mark, lower case first letter, an opener."""
+    """Small changes that users make: no final mark, lower case, an opener, a word of politeness behind."""
     r = rng.random()
     if r < 0.12:
         text = text.rstrip("?？.。!！")
@@ -122,4 +127,6 @@ def vary(rng, text, language):
         opener = rng.choice(OPENERS[language])
         starts_with_name = len(text) > 1 and text[1].isupper()
         text = opener + (text if opener.endswith("! ") or starts_with_name or text[:2] in ("I ", "I'") else text[:1].lower() + text[1:])
+    elif r < 0.38 and language in CLOSERS and text[-1] in "?？":
+        text = text[:-1] + rng.choice(CLOSERS[language])
     return text

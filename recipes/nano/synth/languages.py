@@ -24,7 +24,7 @@ def languages():
         days, months = calendar(locale)
         counting, source = numbers({"nb": "no"}.get(locale, locale), other)
         fixed = corrections.get(code, {})
-        words = {"days": fixed.get("days", days), "months": fixed.get("months", months), "numbers": list(fixed.get("numbers", counting))}
+        words = {"days": fixed.get("days", days), "months": fixed.get("months", months), "numbers": counted(fixed.get("numbers", counting))}
         for index, word in fixed.get("number", {}).items():
             words["numbers"][int(index)] = word
         _, greeting, greeting_source, question, identity, identity_source = phrases.get(code, [""] * 6)
@@ -36,6 +36,10 @@ def languages():
         out.append({"code": code, "en": en, "zh": zh, "question": question,
                     "words": {k: [clean(w) for w in v] for k, v in words.items()}, "sources": sources})
     return out
+
+
+def counted(words):
+    return words.split() if isinstance(words, str) else list(words)
 
 
 def clean(word):
@@ -54,7 +58,8 @@ def items():
     for entry in languages():
         for kind, words in entry["words"].items():
             for index, word in enumerate(words):
-                yield entry, kind, index, word
+                if word:
+                    yield entry, kind, index, word
 
 
 def question(rng, entry, kind, index, asker, split):

@@ -33,7 +33,7 @@ SMALLER = {
 IS_LARGER = {
     "en": (["Is {a} larger than {b}?", "Is {a} greater than {b}?", "Is {a} more than {b}?", "Is {a} bigger than {b}?", "{a} > {b}?"],
            ["Would you say {a} is larger than {b}?", "Is it true that {a} is more than {b}?"]),
-    "zh": (["{a}比{b}大吗？", "{a}大于{b}吗？", "{a}是不是比{b}大？", "{a}比{b}多吗？", "{a} > {b}？"],
+    "zh": (["{a}比{b}大吗？", "{a}大于{b}吗？", "{a}是不是比{b}大？", "{a}比{b}多吗？", "{a}>{b}吗？", "{a}大过{b}吗？"],
            ["你说{a}比{b}大吗？", "{a}大于{b}，对不对？"])}
 
 

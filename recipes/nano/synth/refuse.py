@@ -4,12 +4,8 @@ from functools import cache
 
 from . import definitions, values
 from .about import intents
-from .common import Example, Task, chat, held_out, load, rng_for, upper_first, user, vary
+from .common import UNKNOWN, Example, Task, chat, held_out, load, rng_for, upper_first, user, vary
 from .facts import countries, load_cached
-from .wordnet import senses
-
-ANSWER = {"en": "I don't know.", "zh": "我不知道。"}
-PHRASES = ["I don't know", "我不知道"]
 
 
 @cache
@@ -21,8 +17,7 @@ def spec():
 def other_words():
     """English nouns that are not among the definitions."""
     known = definitions.known()["en"]
-    return [w for w in senses() if w.isalpha() and w.islower() and w.isascii() and 3 <= len(w) <= 10 and "1" in senses()[w]
-            and sum(s[1] for s in senses()[w]["1"]) >= 1 and w not in known and w not in ("qw",)]
+    return [w for w in values.english_words() if w not in known]
 
 
 @cache
@@ -32,13 +27,20 @@ def city_names():
     return {l: [c for c in values.cities(l) if c not in capitals and c not in names] for l in ("en", "zh")}
 
 
+def new_word(rng):
+    """Invented, and not by chance a word or a country that is known."""
+    while (word := values.invented(rng)) in definitions.known()["en"]:
+        pass
+    return word
+
+
 def slot(rng, name, language):
     if name == "place":
         if language == "zh":
             return rng.choice(city_names()["zh"]) if rng.random() < 0.4 else "".join(rng.choice("卡萨罗比托维尼多拉莫塔科雷贡佩洛") for _ in range(rng.randint(2, 4))) + rng.choice(("", "国", "尼亚", "斯坦"))
-        return rng.choice(city_names()["en"]) if rng.random() < 0.4 else values.invented(rng).capitalize() + rng.choice(("", "ia", "stan", "land", "any"))
+        return rng.choice(city_names()["en"]) if rng.random() < 0.4 else new_word(rng).capitalize() + rng.choice(("", "ia", "stan", "land", "any"))
     if name == "unknown":
-        return rng.choice(spec()[language]["unknown_words"]) if language == "zh" else (rng.choice(other_words()) if rng.random() < 0.85 else values.invented(rng))
+        return rng.choice(spec()[language]["unknown_words"]) if language == "zh" else (rng.choice(other_words()) if rng.random() < 0.85 else new_word(rng))
     if name in spec()[language]:
         return rng.choice(spec()[language][name])
     return str(values.draw(rng, name, language))
@@ -83,7 +85,7 @@ def train(shard, count):
     for _ in range(count):
         language = rng.choice(("en", "zh"))
         text = fresh(rng, language, 0)
-        yield Example("refuse", language, chat(vary(rng, text, language), ANSWER[language]))
+        yield Example("refuse", language, chat(vary(rng, text, language), UNKNOWN[language]))
 
 
 def tasks():

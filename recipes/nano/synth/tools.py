@@ -4,7 +4,7 @@ import copy
 from functools import cache
 
 from . import values
-from .common import BUILTIN, Example, Task, assistant, call, held_out, load, rng_for, tool_result, upper_first, user, vary
+from .common import BUILTIN, UNKNOWN, Example, Task, assistant, call, held_out, load, rng_for, tool_result, upper_first, user
 
 OPTIONAL = [("limit", "integer"), ("verbose", "boolean"), ("format", "string"), ("language", "string"), ("unit", "string"), ("page", "integer")]
 DESCRIBE_EN = ["Get the {a} of a {n}", "Look up the {a} of a {n}", "{a} of a {n}", "Find out the {a} of a {n}", "Returns the {a} of the given {n}"]
@@ -24,7 +24,8 @@ SET_ZH = ["把{n}{0}的{a}设为{1}。", "将{n}{0}的{a}改成{1}。", "{n}{0}�
 ERRORS = {"en": ["not found", "no permission", "service not available", "time is out", "invalid value"],
           "zh": ["未找到", "没有权限", "服务不可用", "超时", "值无效"]}
 FAILED = {"en": "That did not work: {error}.", "zh": "没有成功：{error}。"}
-NO_TOOL = {"en": "I don't know; none of my tools can do that.", "zh": "我不知道，我没有能做这件事的工具。"}
+CANNOT = {"en": "I can't do that; I have no tool for it.", "zh": "我做不到，我没有这样的工具。"}  # for deeds; what is only asked is not known
+
 JSON_TYPES = {"integer": "integer", "small": "integer", "year": "integer", "percent": "integer", "degrees": "integer", "large": "integer", "decimal": "number"}
 IDS = {"title": ("name", "title"), "code": ("id", "code", "number"), "person": ("name", "person"), "given": ("name",), "host": ("host", "name"),
        "room": ("room", "place"), "file": ("file", "path"), "flight": ("flight", "number", "id")}
@@ -58,9 +59,9 @@ def shape_name(rng, words):
 class Tool:
     """A tool and how users ask for it: schema, parameter kinds, requests, result keys, answer."""
 
-    def __init__(self, meaning, name, description, params, asks, result, say):
+    def __init__(self, meaning, name, description, params, asks, result, say, acts=True):
         self.meaning, self.name, self.description, self.params = meaning, name, description, params
-        self.asks, self.result, self.say = asks, result, say
+        self.asks, self.result, self.say, self.acts = asks, result, say, acts
 
     def schema(self, rng):
         properties = {}
@@ -100,7 +101,7 @@ def lookup_tool(rng, language, split):
     fill = {"n": n, "a": a, "k": key}
     describe, ask, say = (DESCRIBE_EN, ASK_EN, SAY_EN) if language == "en" else (DESCRIBE_ZH, ASK_ZH, SAY_ZH)
     return Tool(("get", n_en, a_en), shape_name(rng, words), upper_first(rng.choice(describe).format(**fill)), [(id_name, id_kind, "string")],
-                [partial(f, fill) for f in ask], [(key, kind)], say.format("{0}", **fill))
+                [partial(f, fill) for f in ask], [(key, kind)], say.format("{0}", **fill), acts=False)
 
 
 def partial(form, fill):
@@ -164,7 +165,8 @@ def family_tool(rng, language, split):
     name = rng.choice(family["names"])
     if rng.random() < 0.2:
         name = shape_name(rng, [name.replace("_", " ")])
-    return Tool(family["names"][0], name, rng.choice(family[language]), [params[i] for i in order], asks, result, renumber(family[f"say_{language}"], place))
+    return Tool(family["names"][0], name, rng.choice(family[language]), [params[i] for i in order], asks, result,
+                renumber(family[f"say_{language}"], place), family.get("acts", False))
 
 
 def renumber(form, place):
@@ -239,17 +241,23 @@ def conversation(rng, language, split="train"):
     return messages, schemas
 
 
+def without_tool(rng, language, split):
+    """(request, refusal, tools on offer): nothing, the built-in tools or other synthetic ones are at hand."""
+    wanted = make_tool(rng, language, split)
+    text, *_ = request(rng, wanted, language)
+    others = [t for t in toolbox(rng, language, split, 3) if differs(t, [wanted])]
+    r = rng.random()
+    schemas = [] if r < 0.2 else copy.deepcopy(BUILTIN) if r < 0.45 or not others else offered(rng, others)
+    return text, CANNOT[language] if wanted.acts else UNKNOWN[language], schemas
+
+
 def train(shard, count):
     rng = rng_for("tools", shard)
     for _ in range(count):
         language = rng.choice(("en", "zh"))
-        if rng.random() < 0.07:
-            tools = toolbox(rng, language, "train", 3)
-            other = make_tool(rng, language, "train")
-            if not differs(other, tools):
-                continue
-            text, *_ = request(rng, other, language)
-            yield Example("no_tool", language, [user(text), assistant(NO_TOOL[language])], offered(rng, tools), joinable=False)
+        if rng.random() < 0.12:
+            text, answer, schemas = without_tool(rng, language, "train")
+            yield Example("no_tool", language, [user(text), assistant(answer)], schemas, joinable=False)
             continue
         messages, schemas = conversation(rng, language)
         yield Example("tools", language, messages, schemas, joinable=False)
@@ -268,10 +276,6 @@ def tasks():
             if i < 100:
                 yield Task("tool_answer", language, [user(text), call(tool.name, arguments), tool_result(result)], [answer], "equal",
                            tools=schemas, plain=True)
-        for _ in range(50):
-            tools = toolbox(rng, language, "eval", 3)
-            other = make_tool(rng, language, "eval")
-            while not differs(other, tools):
-                other = make_tool(rng, language, "eval")
-            text, *_ = request(rng, other, language)
-            yield Task("no_tool", language, [user(text)], tools=offered(rng, tools), refuse=True, plain=True)
+        for _ in range(60):
+            text, _, schemas = without_tool(rng, language, "eval")
+            yield Task("no_tool", language, [user(text)], tools=schemas, refuse=True, plain=True)

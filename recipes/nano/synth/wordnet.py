@@ -45,10 +45,16 @@ def definition(lemma):
     everything = sum(s[1] for part in entry.values() for s in part)
     gloss = shorten(glosses()[offset])
     circular = lemma in re.findall("[a-z]+", gloss)
-    if lexicon not in CONCRETE or circular or not 12 <= len(gloss) <= 70 or re.search('[A-Z"`]', gloss):
+    named = re.search('["`]' if lexicon in ("05", "13", "20") else '[A-Z"`]', gloss)
+    if lexicon not in CONCRETE or circular or named or not 12 <= len(gloss) <= 70:
         return None
     if everything and count < 0.5 * everything:
         return None
     if not everything and sum(len(p) for p in entry.values()) > 2:
         return None
     return gloss
+
+
+def is_substance(lemma):
+    nouns = senses().get(lemma, {}).get("1", [])
+    return bool(nouns) and min(nouns)[3] == "27"
