@@ -187,7 +187,9 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Real, Free> packed_;  // panels of B, shared by the threads of a product
   int64_t packed_elements_ = 0;
   std::vector<AttnUnit> units_;  // of the running call; kept for its capacity
-  std::vector<AttnKeyUnit> key_units_;
+  std::vector<AttnBackwardUnit> backward_units_;
+  std::vector<Real> deltas_;   // of a backward attention
+  std::vector<Real> partial_;  // sums over pieces of rows
 };
 
 }  // namespace qw::cpu

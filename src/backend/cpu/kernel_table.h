@@ -92,6 +92,7 @@ template <class Real>
 struct AttnBackwardCall {
   AttnCall<Real> fwd;  // out and lse are inputs
   const Real* dout;
+  Real* delta;  // [T, H], scratch: dout · out
   Real* dq;
   Real* dk;
   Real* dv;
@@ -108,11 +109,10 @@ struct AttnUnit {
   const int32_t* blocks;  // paged: page of each 32 positions
 };
 
-// Keys [32 block, 32 block + 32) of one sequence and one KV head: dk and dv of these.
-struct AttnKeyUnit {
-  int64_t kv_row0;
-  int length;  // rows of the sequence
-  int block;
+// One sequence and one KV head with all heads that read it.
+struct AttnBackwardUnit {
+  int64_t row0;
+  int length;
   int kv_head;
 };
 
@@ -122,10 +122,13 @@ struct AdamWCall {
   Real keep1, beta2, keep2, step_size, eps, sqrt_bias2, grad_scale;  // keep = 1 − beta
 };
 
-inline constexpr int kAttnQueries = 64;  // most query vectors (rows × heads) of an AttnUnit
+inline constexpr int kAttnQueries = 64;        // most query vectors (rows × heads) of an AttnUnit
+inline constexpr int kAttnBackwardBlock = 64;  // keys of a block of the backward pass, and query rows
 // Elements of scratch of a unit, forward or backward: these times head_dim, and these.
-inline constexpr int kAttnScratchPerDim = 3 * kAttnQueries + 3 * kPage;
-inline constexpr int kAttnScratchFixed = 2 * kAttnQueries * kPage + 4 * kAttnQueries;
+inline constexpr int kAttnScratchPerDim = 2 * kAttnQueries + 2 * kPage;
+inline constexpr int kAttnScratchFixed = 2 * kAttnBackwardBlock * kAttnBackwardBlock;
+static_assert(kAttnScratchPerDim >= 2 * kAttnBackwardBlock &&
+              kAttnScratchFixed >= kAttnQueries * kPage + 2 * kAttnQueries);
 
 template <class Real>
 struct KernelTable {
@@ -144,9 +147,10 @@ struct KernelTable {
   void (*adamw)(const AdamWCall<Real>& call, Real* param, const Real* grad, Real* m, Real* v, int64_t n);
   void (*convert)(void* dst, Number to, const void* src, Number from, int64_t n);
 
-  // One row of d elements. rms_norm_backward returns 1 / rms, which the caller needs for dw.
+  // One row of d elements. rms_norm_backward adds to dw unless it is null.
   void (*rms_norm)(Real* out, const Real* x, const Real* w, Real eps, int64_t d);
-  Real (*rms_norm_backward)(Real* dx, const Real* x, const Real* w, Real eps, const Real* dout, int64_t d);
+  void (*rms_norm_backward)(Real* dx, Real* dw, const Real* x, const Real* w, Real eps, const Real* dout,
+                            int64_t d);
   // One head of hd elements; table [rot/2, 2], sign −1 for the inverse.
   void (*rope)(Real* out, const Real* x, const Real* table, int hd, int rot, Real sign);
   void (*dequantise)(Real* out, const uint8_t* row, Format format, int64_t n);
@@ -162,8 +166,7 @@ struct KernelTable {
 
   // Scratch: kAttnScratchPerDim · hd + kAttnScratchFixed elements.
   void (*attention)(const AttnCall<Real>& call, const AttnUnit& unit, Real* scratch);
-  void (*attention_dq)(const AttnBackwardCall<Real>& call, const AttnUnit& unit, Real* scratch);
-  void (*attention_dkv)(const AttnBackwardCall<Real>& call, const AttnKeyUnit& unit, Real* scratch);
+  void (*attention_backward)(const AttnBackwardCall<Real>& call, const AttnBackwardUnit& unit, Real* scratch);
 };
 
 // Filled by isa/*.cc. Each copies the lower table first and overwrites what it does better; the caller has

@@ -135,24 +135,25 @@ void CpuBackend<Real>::attention_dense_backward(const AttnGrads& grads, const At
                                                 const Tensor& dout) {
   QW_CHECK(grads.dq.contiguous() && grads.dk.contiguous() && grads.dv.contiguous() && dout.rows_dense(),
            "attention_dense_backward needs contiguous gradients");
+  deltas_.resize(static_cast<size_t>(lse.elements()));
   AttnBackwardCall<Real> call{dense_call(args, out, k, v),
                               ptr(dout),
+                              deltas_.data(),
                               ptr(grads.dq),
                               ptr(grads.dk),
                               ptr(grads.dv),
                               dout.stride(0),
                               dout.stride(1)};
   call.fwd.lse = ptr(lse);
-  plan_queries(args, call.fwd.kv_heads, nullptr, 0);
-  run_units(static_cast<int64_t>(units_.size()), call.fwd.hd,
-            [&](size_t i, Real* s) { table_.attention_dq(call, units_[i], s); });
-  key_units_.clear();
+  backward_units_.clear();
   for (size_t s = 0; s < args.host_kv_len.size(); ++s)
-    for (int b = 0; b * kPage < args.host_kv_len[s]; ++b)
-      for (int h = 0; h < call.fwd.kv_heads; ++h)
-        key_units_.push_back({args.host_cu_q[s], args.host_kv_len[s], b, h});
-  run_units(static_cast<int64_t>(key_units_.size()), call.fwd.hd,
-            [&](size_t i, Real* s) { table_.attention_dkv(call, key_units_[i], s); });
+    for (int h = 0; h < call.fwd.kv_heads; ++h)
+      backward_units_.push_back({args.host_cu_q[s], args.host_kv_len[s], h});
+  // The longest first: the threads then end together.
+  std::stable_sort(backward_units_.begin(), backward_units_.end(),
+                   [](const auto& a, const auto& b) { return a.length > b.length; });
+  run_units(static_cast<int64_t>(backward_units_.size()), call.fwd.hd,
+            [&](size_t i, Real* s) { table_.attention_backward(call, backward_units_[i], s); });
 }
 
 }  // namespace qw::cpu

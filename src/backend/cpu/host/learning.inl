@@ -30,8 +30,8 @@ Distribution<Real> softmax(const KernelTable<Real>& table, Real* p, const Real* 
   return {p, logits, 1.0 / temperature, static_cast<double>(top) + std::log(total)};
 }
 
-// One row. With g[i] = ∂loss/∂s[i] up to a constant, softmax turns it into s[i] · (g[i] − Σ s g) / temperature;
-// for m = beta t + (1 − beta) s all terms but (1 − beta) log(s / m) cancel.
+// One row. With g[i] = ∂loss/∂s[i] up to a constant, softmax turns it into s[i] · (g[i] − Σ s g) /
+// temperature; for m = beta t + (1 − beta) s all terms but (1 − beta) log(s / m) cancel.
 template <class Real>
 double divergence_row(Real* dlogits, const Distribution<Real>& s, const Distribution<Real>& t, int64_t n,
                       const DivergenceArgs& args) {

@@ -18,26 +18,25 @@ void CpuBackend<Real>::rms_norm(const Tensor& out, const Tensor& x, const Tensor
   });
 }
 
-// Rows first, each leaving its 1 / rms; then columns of dw, each summed over the rows in order.
+// dw is summed over fixed pieces of rows, then over the pieces in order: the number of threads plays no part.
 template <class Real>
 void CpuBackend<Real>::rms_norm_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w,
                                          double eps, const Tensor& dout) {
   const int64_t d = w.elements();
   const RowsOf<Real> in(x), g(dout), o(dx);
-  std::vector<Real> inverse(static_cast<size_t>(in.n()));
-  split(in.n(), 4 * d, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      inverse[static_cast<size_t>(i)] =
-          table_.rms_norm_backward(o[i], in[i], ptr(w), static_cast<Real>(eps), g[i], d);
+  constexpr int64_t kPieces = 128;
+  const int64_t piece = std::max<int64_t>(16, (in.n() + kPieces - 1) / kPieces);
+  const int64_t pieces = (in.n() + piece - 1) / piece;
+  const bool learns = dw.defined();
+  if (learns) partial_.assign(static_cast<size_t>(pieces * d), Real{0});
+  split(pieces, 4 * d * piece, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t i = p * piece; i < std::min((p + 1) * piece, in.n()); ++i)
+        table_.rms_norm_backward(o[i], learns ? partial_.data() + p * d : nullptr, in[i], ptr(w),
+                                 static_cast<Real>(eps), g[i], d);
   });
-  if (!dw.defined()) return;
-  split(d, 2 * in.n(), [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < in.n(); ++i) {
-      const Real s = inverse[static_cast<size_t>(i)];
-      const Real *xi = in[i], *gi = g[i];
-      for (int64_t j = begin; j < end; ++j) ptr(dw)[j] += gi[j] * (xi[j] * s);
-    }
-  });
+  if (!learns) return;
+  for (int64_t p = 0; p < pieces; ++p) table_.add(ptr(dw), ptr(dw), partial_.data() + p * d, d);
 }
 
 template <class Real>

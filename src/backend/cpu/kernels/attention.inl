@@ -16,11 +16,25 @@ inline KeyRange visible_keys(int p, int window, int b) {
   return {begin < 0 ? 0 : begin, end > kPage ? kPage : end};
 }
 
-// kt[d, j] = rows[j, d] for j < n; columns n … 31 keep what they hold.
-template <class R>
-inline void transpose_block(R* kt, const R* rows, int64_t stride, int n, int hd) {
-  for (int j = 0; j < n; ++j)
-    for (int d = 0; d < hd; ++d) kt[d * kPage + j] = rows[j * stride + d];
+// kt[d, j] = rows[j, d] for j < n, with rows of kt kWidth long; columns n … keep what they hold.
+template <class V, int kWidth>
+inline void transpose_block(typename V::Real* kt, const typename V::Real* rows, int64_t stride, int n,
+                            int hd) {
+  int j = 0;
+  for (; j + V::kLanes <= n; j += V::kLanes) {
+    int d = 0;
+    for (; d + V::kLanes <= hd; d += V::kLanes) {
+      typename V::vec block[V::kLanes];
+      V::template transpose<V::kLanes>(rows + j * stride + d, stride, block);
+      unroll<V::kLanes>([&](auto i) __attribute__((always_inline)) {
+        V::store(kt + (d + i.value) * kWidth + j, block[i.value]);
+      });
+    }
+    for (; d < hd; ++d)
+      for (int i = j; i < j + V::kLanes; ++i) kt[d * kWidth + i] = rows[i * stride + d];
+  }
+  for (; j < n; ++j)
+    for (int d = 0; d < hd; ++d) kt[d * kWidth + j] = rows[j * stride + d];
 }
 
 template <class V>
@@ -58,7 +72,7 @@ struct Attention {
       const int64_t row = u.kv_row0 + int64_t{b} * kPage;
       const int length = u.position0 + u.rows - b * kPage;
       const R* k = static_cast<const R*>(c.k) + row * c.k_row + kv_head * c.k_head;
-      transpose_block(s.kt, k, c.k_row, length < kPage ? length : kPage, c.hd);
+      transpose_block<V, kPage>(s.kt, k, c.k_row, length < kPage ? length : kPage, c.hd);
       return {s.kt, static_cast<const R*>(c.v) + row * c.v_row + kv_head * c.v_head, c.v_row};
     }
     const int64_t page = (int64_t{u.blocks[b]} * c.kv_heads + kv_head) * kPage * c.hd;

@@ -1,6 +1,6 @@
-// Gradients of dense attention from the saved log-sum-exp: dq by query rows and dk, dv by key blocks, each
-// summed in a fixed order, so that threads never add into the same place. Included inside an anonymous
-// namespace. With p = e^(s − lse), s = scale · q·k:
+// Gradients of dense attention from the saved log-sum-exp: one sequence and one KV head at a time, so that
+// threads never add into the same place, in blocks of keys times blocks of query rows, each in order.
+// Included inside an anonymous namespace. With p = e^(s − lse), s = scale · q·k:
 //   dv_j = Σ p dout,   ds = p (dout·v_j − dout·out) scale,   dq = Σ ds k_j,   dk_j = Σ ds q
 #pragma once
 
@@ -11,111 +11,103 @@ template <class V>
 struct AttentionBackward {
   using R = typename V::Real;
   using vec = typename V::vec;
-  using A = Attention<V>;
+  static constexpr int kKeys = kAttnBackwardBlock, kRows = kAttnBackwardBlock;
 
-  // One query against 32 keys: scores become p, products dout·v become ds; 0 outside `keys`.
-  static void weights_and_slopes(R* scores, R* products, KeyRange keys, R scale, R lse, R delta) {
+  // The keys of a block and what every query row meets there.
+  struct Block {
+    R *kt, *vt;           // [hd, kKeys]
+    R *weights, *slopes;  // [kRows, kKeys]: first q·k and dout·v, then p and ds
+    int begin, end;       // key positions
+  };
+
+  // One query row against n keys: scores become p, products dout·v become ds.
+  static void weights_and_slopes(R* scores, R* products, int n, R scale, R lse, R delta) {
     const vec f = V::set1(scale), l = V::set1(lse), d = V::set1(delta);
-    for (int j = 0; j < kPage; j += V::kLanes) {
+    for (int j = 0; j < n; j += V::kLanes) {
       const vec p = vexp<V>(V::sub(V::mul(V::load(scores + j), f), l));
       V::store(scores + j, p);
       V::store(products + j, V::mul(V::mul(p, V::sub(V::load(products + j), d)), f));
     }
-    for (int j = 0; j < kPage; ++j) {
-      if (j >= keys.begin && j < keys.end) continue;
-      scores[j] = 0;
-      products[j] = 0;
+  }
+
+  // Zeros outside [begin, end) of n.
+  static void keep(R* x, int begin, int end, int n) {
+    for (int j = 0; j < begin; ++j) x[j] = 0;
+    for (int j = end / V::kLanes * V::kLanes; j < n; j += V::kLanes)
+      V::store(x + j, j < end ? V::load_n(x + j, end - j) : V::set1(R{0}));
+  }
+
+  // Query rows [r, r + n) of the sequence and one head against a block of keys.
+  static void rows(const AttnBackwardCall<R>& call, const AttnBackwardUnit& u, const Block& b, int head,
+                   int r, int n) {
+    const AttnCall<R>& c = call.fwd;
+    const int64_t hd = c.hd, row = u.row0 + r;
+    const int keys = r + n < b.end ? r + n - b.begin : b.end - b.begin;  // that the last row sees
+    const int width = (keys + 2 * V::kLanes - 1) / (2 * V::kLanes) * 2 * V::kLanes;
+    const R* q = c.q + row * c.q_row + head * c.q_head;
+    const R* dout = call.dout + row * call.dout_row + head * call.dout_head;
+    Gemm<V>::gemm({b.weights, q, b.kt, n, width, hd, kKeys, kKeys, c.q_row, 1, false});
+    Gemm<V>::gemm({b.slopes, dout, b.vt, n, width, hd, kKeys, kKeys, call.dout_row, 1, false});
+    for (int i = 0; i < n; ++i) {
+      R *weights = b.weights + i * kKeys, *slopes = b.slopes + i * kKeys;
+      const int64_t at = (row + i) * c.heads + head;
+      weights_and_slopes(weights, slopes, width, c.scale, c.lse[at], call.delta[at]);
+      const int p = r + i;
+      const int low = c.window > 0 && p - c.window + 1 > b.begin ? p - c.window + 1 - b.begin : 0;
+      const int high = p + 1 < b.end ? p + 1 - b.begin : b.end - b.begin;
+      if (low == 0 && high >= keys) continue;
+      keep(weights, low < keys ? low : keys, high, width);
+      keep(slopes, low < keys ? low : keys, high, width);
     }
+    const int64_t kv_row = c.kv_heads * hd, at = (u.row0 + b.begin) * kv_row + u.kv_head * hd;
+    Gemm<V>::gemm({call.dv + at, b.weights, dout, keys, hd, n, kv_row, call.dout_row, 1, kKeys, true});
+    Gemm<V>::gemm({call.dk + at, b.slopes, q, keys, hd, n, kv_row, c.q_row, 1, kKeys, true});
+    const R* k = static_cast<const R*>(c.k) + (u.row0 + b.begin) * c.k_row + u.kv_head * c.k_head;
+    const int seen =
+        c.window > 0 && r - c.window + 1 > 0 ? r - c.window + 1 : 0;  // the first key of these rows
+    Gemm<V>::gemm({call.dq + (row * c.heads + head) * hd, b.slopes, k, n, hd, keys, c.heads * hd, c.k_row,
+                   kKeys, 1, b.begin > seen});
   }
 
-  static R delta(const AttnBackwardCall<R>& c, int64_t row, int head) {
-    return Rows<V>::dot(c.dout + row * c.dout_row + head * c.dout_head,
-                        c.fwd.out + (row * c.fwd.heads + head) * c.fwd.hd, c.fwd.hd);
-  }
-
-  static void dq(const AttnBackwardCall<R>& call, const AttnUnit& u, R* scratch) {
+  static void backward(const AttnBackwardCall<R>& call, const AttnBackwardUnit& u, R* scratch) {
     const AttnCall<R>& c = call.fwd;
     const int64_t hd = c.hd;
-    R* const q = scratch;
-    R* const dout = q + kAttnQueries * hd;
-    R* const acc = dout + kAttnQueries * hd;
-    R* const kt = acc + kAttnQueries * hd;
-    R* const vt = kt + kPage * hd;
-    R* const scores = vt + kPage * hd;
-    R* const products = scores + kAttnQueries * kPage;
-    R* const deltas = products + kAttnQueries * kPage;
-    const int queries = u.rows * u.heads;
-    const auto bytes = static_cast<size_t>(hd) * sizeof(R);
-    for (int i = 0; i < queries; ++i) {
-      const int64_t row = u.row0 + i / u.heads;
-      const int head = u.head0 + i % u.heads;
-      __builtin_memcpy(q + i * hd, c.q + row * c.q_row + head * c.q_head, bytes);
-      __builtin_memcpy(dout + i * hd, call.dout + row * call.dout_row + head * call.dout_head, bytes);
-      deltas[i] = delta(call, row, head);
-    }
-    __builtin_memset(acc, 0, static_cast<size_t>(queries) * bytes);
-    const int kv_head = u.head0 / (c.heads / c.kv_heads);
-    const int last = (u.position0 + u.rows - 1) / kPage;
-    for (int b = A::first_block(c, u); b <= last; ++b) {
-      const KeyRange rows = A::rows_of_block(c, u, b);
-      if (rows.begin >= rows.end) continue;
-      const int64_t first = u.kv_row0 + int64_t{b} * kPage;
-      const R* k = static_cast<const R*>(c.k) + first * c.k_row + kv_head * c.k_head;
-      const R* v = static_cast<const R*>(c.v) + first * c.v_row + kv_head * c.v_head;
-      const int left = u.position0 + u.rows - b * kPage;
-      transpose_block(kt, k, c.k_row, left < kPage ? left : kPage, c.hd);
-      transpose_block(vt, v, c.v_row, left < kPage ? left : kPage, c.hd);
-      const int64_t i0 = int64_t{rows.begin} * u.heads, n = int64_t{rows.end} * u.heads - i0;
-      Gemm<V>::gemm({scores + i0 * kPage, q + i0 * hd, kt, n, kPage, hd, kPage, kPage, hd, 1, false});
-      Gemm<V>::gemm({products + i0 * kPage, dout + i0 * hd, vt, n, kPage, hd, kPage, kPage, hd, 1, false});
-      for (int64_t i = i0; i < i0 + n; ++i) {
-        const int r = static_cast<int>(i) / u.heads;
-        const R lse = c.lse[(u.row0 + r) * c.heads + u.head0 + i % u.heads];
-        weights_and_slopes(scores + i * kPage, products + i * kPage,
-                           visible_keys(u.position0 + r, c.window, b), c.scale, lse, deltas[i]);
+    const int group = c.heads / c.kv_heads;
+    for (int64_t row = u.row0; row < u.row0 + u.length; ++row)
+      for (int head = u.kv_head * group; head < (u.kv_head + 1) * group; ++head)
+        call.delta[row * c.heads + head] =
+            Rows<V>::dot(call.dout + row * call.dout_row + head * call.dout_head,
+                         c.out + (row * c.heads + head) * hd, c.hd);
+    Block b{
+        scratch, scratch + kKeys * hd, scratch + 2 * kKeys * hd, scratch + 2 * kKeys * hd + kRows * kKeys, 0,
+        0};
+    for (b.begin = 0; b.begin < u.length; b.begin += kKeys) {
+      b.end = b.begin + kKeys < u.length ? b.begin + kKeys : u.length;
+      const int64_t row = u.row0 + b.begin;
+      const auto bytes = static_cast<size_t>(kKeys * hd) * sizeof(R);
+      if (b.end - b.begin < kKeys) {
+        __builtin_memset(b.kt, 0, bytes);
+        __builtin_memset(b.vt, 0, bytes);
       }
-      A::accumulate(c, u, b, rows, products, {kt, k, c.k_row}, acc);
-    }
-    for (int i = 0; i < queries; ++i)
-      __builtin_memcpy(call.dq + ((u.row0 + i / u.heads) * c.heads + u.head0 + i % u.heads) * hd,
-                       acc + i * hd, bytes);
-  }
-
-  // A masked weight is an exact 0 in these sums.
-  static void dkv(const AttnBackwardCall<R>& call, const AttnKeyUnit& u, R* scratch) {
-    const AttnCall<R>& c = call.fwd;
-    const int64_t hd = c.hd;
-    R* const kt = scratch;
-    R* const vt = kt + kPage * hd;
-    R* const scores = vt + kPage * hd;
-    R* const products = scores + kAttnQueries * kPage;
-    const int group = c.heads / c.kv_heads, begin = u.block * kPage;
-    const int keys = u.length - begin < kPage ? u.length - begin : kPage;
-    const int seen_until = begin + keys - 1 + c.window;
-    const int end = c.window > 0 && seen_until < u.length ? seen_until : u.length;
-    const int64_t first = u.kv_row0 + begin;
-    transpose_block(kt, static_cast<const R*>(c.k) + first * c.k_row + u.kv_head * c.k_head, c.k_row, keys,
-                    c.hd);
-    transpose_block(vt, static_cast<const R*>(c.v) + first * c.v_row + u.kv_head * c.v_head, c.v_row, keys,
-                    c.hd);
-    const int64_t ld = c.kv_heads * hd, at = first * ld + u.kv_head * hd;
-    bool add = false;
-    for (int g = 0; g < group; ++g) {
-      const int head = u.kv_head * group + g;
-      for (int r = begin; r < end; r += kAttnQueries) {
-        const int n = end - r < kAttnQueries ? end - r : kAttnQueries;
-        const int64_t row = u.kv_row0 + r;
-        const R* q = c.q + row * c.q_row + head * c.q_head;
-        const R* dout = call.dout + row * call.dout_row + head * call.dout_head;
-        Gemm<V>::gemm({scores, q, kt, n, kPage, hd, kPage, kPage, c.q_row, 1, false});
-        Gemm<V>::gemm({products, dout, vt, n, kPage, hd, kPage, kPage, call.dout_row, 1, false});
-        for (int i = 0; i < n; ++i)
-          weights_and_slopes(scores + i * kPage, products + i * kPage, visible_keys(r + i, c.window, u.block),
-                             c.scale, c.lse[(row + i) * c.heads + head], delta(call, row + i, head));
-        Gemm<V>::gemm({call.dv + at, scores, dout, keys, hd, n, ld, call.dout_row, 1, kPage, add});
-        Gemm<V>::gemm({call.dk + at, products, q, keys, hd, n, ld, c.q_row, 1, kPage, add});
-        add = true;
+      transpose_block<V, kKeys>(b.kt, static_cast<const R*>(c.k) + row * c.k_row + u.kv_head * c.k_head,
+                                c.k_row, b.end - b.begin, c.hd);
+      transpose_block<V, kKeys>(b.vt, static_cast<const R*>(c.v) + row * c.v_row + u.kv_head * c.v_head,
+                                c.v_row, b.end - b.begin, c.hd);
+      for (int64_t i = row; i < row + b.end - b.begin; ++i) {
+        const int64_t at = (i * c.kv_heads + u.kv_head) * hd;
+        __builtin_memset(call.dk + at, 0, static_cast<size_t>(hd) * sizeof(R));
+        __builtin_memset(call.dv + at, 0, static_cast<size_t>(hd) * sizeof(R));
       }
+      const int64_t seen = c.window > 0 ? int64_t{b.end} - 1 + c.window : u.length;
+      const int last = seen < u.length ? static_cast<int>(seen) : u.length;
+      for (int head = u.kv_head * group; head < (u.kv_head + 1) * group; ++head)
+        for (int r = b.begin, n = 0; r < last; r += n) {
+          // Half as many rows where the diagonal hides half of the keys.
+          n = r < b.end ? kRows / 2 : kRows;
+          // A row past `last` sees nothing here, but its dq begins where that of its block does.
+          if (r + n > u.length) n = u.length - r;
+          rows(call, u, b, head, r, n);
+        }
     }
   }
 };

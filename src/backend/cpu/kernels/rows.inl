@@ -36,16 +36,17 @@ struct Rows {
     const vec s = V::set1(inverse_rms(x, eps, d));
     for_vectors<V>(0, d, [=](auto load, auto store) { store(out, V::mul(load(w), V::mul(load(x), s))); });
   }
-  // y = s w x: dx = s (w dy - x s² mean(w dy x)).
-  static R rms_norm_backward(R* dx, const R* x, const R* w, R eps, const R* dout, int64_t d) {
+  // y = s w x: dx = s (w dy - x s² mean(w dy x)), dw = Σ over rows of s x dy; dw may be null.
+  static void rms_norm_backward(R* dx, R* dw, const R* x, const R* w, R eps, const R* dout, int64_t d) {
     const R s = inverse_rms(x, eps, d);
     const R along = reduce(
         d, [=](int64_t i, auto load) { return V::mul(V::mul(load(w + i), load(dout + i)), load(x + i)); });
     const vec f = V::set1(s), g = V::set1(-s * s * s * along / static_cast<R>(d));
     for_vectors<V>(0, d, [=](auto load, auto store) {
-      store(dx, V::fma(g, load(x), V::mul(f, V::mul(load(w), load(dout)))));
+      const vec dy = load(dout), xs = load(x);
+      store(dx, V::fma(g, xs, V::mul(f, V::mul(load(w), dy))));
+      if (dw != nullptr) store(dw, V::fma(dy, V::mul(xs, f), load(dw)));
     });
-    return s;
   }
 
   // The table interleaves cos and sin; both halves of a pair are read before either is written.
@@ -68,27 +69,31 @@ struct Rows {
     for (; i < n; ++i) top = x[i] > top ? x[i] : top;
     return top;
   }
-  // Σ e^(x - top)
-  static R exp_sum(const R* x, int64_t n, R top) {
+  // Σ e^(x - top); the terms go to `terms` unless it is null.
+  static R exp_sum(const R* x, int64_t n, R top, R* terms) {
     const vec t = V::set1(top), zero = V::set1(R{0});
     const int64_t whole = n / V::kLanes * V::kLanes;
-    R s = reduce(whole, [=](int64_t i, auto load) { return vexp<V>(V::sub(load(x + i), t)); });
+    R s = reduce(whole, [=](int64_t i, auto load) {
+      const vec e = vexp<V>(V::sub(load(x + i), t));
+      if (terms != nullptr) V::store(terms + i, e);
+      return e;
+    });
     if (whole < n) {
       R e[V::kLanes];
       V::store(e, vexp<V>(V::sub(V::load_n(x + whole, n - whole), t)));
       s += V::reduce_add(V::add(zero, V::load_n(e, n - whole)));
+      if (terms != nullptr) V::store_n(terms + whole, V::load(e), n - whole);
     }
     return s;
   }
   static R cross_entropy(const R* logits, int64_t n, int64_t target) {
     const R top = max_of(logits, n);
-    return scalar_log(exp_sum(logits, n, top)) + (top - logits[target]);
+    return scalar_log(exp_sum(logits, n, top, nullptr)) + (top - logits[target]);
   }
   static void cross_entropy_backward(R* dlogits, const R* logits, int64_t n, int64_t target, R dloss) {
     const R top = max_of(logits, n);
-    const vec t = V::set1(top), f = V::set1(dloss / exp_sum(logits, n, top));
-    for_vectors<V>(
-        0, n, [=](auto load, auto store) { store(dlogits, V::mul(f, vexp<V>(V::sub(load(logits), t)))); });
+    const vec f = V::set1(dloss / exp_sum(logits, n, top, dlogits));
+    for_vectors<V>(0, n, [=](auto load, auto store) { store(dlogits, V::mul(f, load(dlogits))); });
     dlogits[target] -= dloss;
   }
 };

@@ -34,6 +34,5 @@ void fill_table(KernelTable<typename V::Real>& t) {
   t.product = Packed<ExactOp<V>>::kernels();
   if constexpr (sizeof(typename V::Real) == sizeof(float)) t.bf16_product = Packed<RoundedOp<V>>::kernels();
   t.attention = Attention<V>::attention;
-  t.attention_dq = AttentionBackward<V>::dq;
-  t.attention_dkv = AttentionBackward<V>::dkv;
+  t.attention_backward = AttentionBackward<V>::backward;
 }
