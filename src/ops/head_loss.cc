@@ -33,7 +33,7 @@ void append(Backend& backend, const Tensor& loss, std::vector<double>& to) {
 }  // namespace
 
 int64_t head_chunk_rows(int64_t vocab) {
-  constexpr int64_t kLogits = int64_t{1} << 22;
+  constexpr int64_t kLogits = int64_t{1} << 23;
   return std::clamp<int64_t>(kLogits / std::max<int64_t>(vocab, 1), 64, 1024);
 }
 

@@ -23,7 +23,7 @@ std::vector<double> head_loss(Ctx& cx, const Tensor& features, const Weight& hea
 // −log softmax(logits)[target], weighed row by row; a target below 0 costs nothing.
 RowLoss cross_entropy_rows(std::span<const int32_t> targets, std::span<const float> weights);
 
-// Rows that are computed at once for a vocabulary of this size: a few MB of logits.
+// Rows that are computed at once for a vocabulary of this size: 32 MB of logits.
 int64_t head_chunk_rows(int64_t vocab);
 
 }  // namespace qw::ops

@@ -10,7 +10,7 @@ namespace qw::cpu {
 inline constexpr int64_t kDepthBlock = 512;
 inline constexpr int64_t kPackedB = int64_t{1} << 21;  // elements of B packed at once, for all threads
 inline constexpr int64_t kCachedB = int64_t{3} << 16;  // elements of B that a thread goes through repeatedly
-inline constexpr int64_t kTaskPanels = 16;             // panels of A of a task, at most
+inline constexpr int64_t kTaskPanels = 32;             // panels of A of a task, at most
 inline constexpr int64_t kDecodedColumns = 64;         // columns of a weight decoded at once by linear_dx
 
 // C is cut in blocks of columns, then k in blocks of depth, then rows among the threads: what a thread adds

@@ -46,10 +46,10 @@ struct Avx512 {
 
   // Halves, quarters, pairs, singles: reduce_add_4 adds in the same order.
   static inline float reduce_add(vec a) {
-    const vec zero[4] = {a, _mm512_setzero_ps(), _mm512_setzero_ps(), _mm512_setzero_ps()};
-    float out[4];
-    reduce_add_4(zero, out);
-    return out[0];
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    const __m128 quarter = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    const __m128 pair = _mm_add_ps(quarter, _mm_movehl_ps(quarter, quarter));
+    return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
   }
   static inline float reduce_max(vec a) { return _mm512_reduce_max_ps(a); }
   static inline void reduce_add_4(const vec (&a)[4], float (&out)[4]) {
