@@ -1,6 +1,7 @@
 #include "apps/tokenizer_files.h"
 
 #include "apps/paths.h"
+#include "text/tokenizer_export.h"
 
 namespace qw::apps {
 namespace {
@@ -43,6 +44,42 @@ Result<Tokenizer> open_tokenizer(std::string_view model) {
   QW_TRY(const auto path, resolve_model(model));
   QW_TRY(const Checkpoint checkpoint, open_tokenizer_files(path));
   return checkpoint_tokenizer(checkpoint);
+}
+
+Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkpoint) {
+  if (checkpoint.kind == CheckpointKind::gguf) return checkpoint.tokenizer;
+  Result<Tokenizer> tokenizer = Tokenizer::from_folder(checkpoint.tokenizer_folder);
+  if (!tokenizer && tokenizer.error().code() == "text.no_tokenizer") return std::optional<GgufTokenizer>();
+  if (!tokenizer) return tl::unexpected<Error>(std::move(tokenizer).error());
+  QW_TRY(GgufTokenizerData exported, export_to_gguf(*tokenizer));
+  const auto data = std::make_shared<const GgufTokenizerData>(std::move(exported));
+  GgufTokenizer out;
+  out.model = data->model;
+  out.pre = data->pre;
+  out.tokens.assign(data->tokens.begin(), data->tokens.end());
+  out.types = data->token_types;
+  out.merges.assign(data->merges.begin(), data->merges.end());
+  const auto id = [&](std::string_view name) -> std::optional<int32_t> {
+    for (const auto& [key, value] : data->named_ids)
+      if (key == name) return value;
+    return std::nullopt;
+  };
+  out.bos = id("bos_token");
+  out.eos = id("eos_token");
+  out.unknown = id("unk_token");
+  out.padding = id("pad_token");
+  if (!out.eos && !checkpoint.generation.stop_ids.empty()) out.eos = checkpoint.generation.stop_ids.front();
+  out.add_bos = data->add_bos;
+  out.add_eos = false;
+  if (data->nfc.value_or(false)) out.nfc = true;
+  for (const ChatTemplateSource& t : data->chat_templates) {
+    if (t.name == "default")
+      out.chat_template = t.source;
+    else
+      out.named_templates.emplace_back(t.name, t.source);
+  }
+  out.holder = data;
+  return std::optional<GgufTokenizer>(std::move(out));
 }
 
 }  // namespace qw::apps

@@ -14,4 +14,8 @@ Result<Tokenizer> open_tokenizer(std::string_view model);
 // The tokenizer of an opened checkpoint. Errors: checkpoint.no_tokenizer (args file), text.*.
 Result<Tokenizer> checkpoint_tokenizer(const Checkpoint& checkpoint);
 
+// The other way: the tokenizer of a checkpoint as a GGUF file carries it; none where the checkpoint has none.
+// Errors: text.*.
+Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkpoint);
+
 }  // namespace qw::apps

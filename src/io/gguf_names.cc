@@ -38,6 +38,12 @@ std::optional<std::string_view> look_up(const std::array<Row, N>& rows, std::str
     if (row.first == name) return row.second;
   return std::nullopt;
 }
+template <size_t N>
+std::optional<std::string_view> look_back(const std::array<Row, N>& rows, std::string_view name) {
+  for (const Row& row : rows)
+    if (row.second == name) return row.first;
+  return std::nullopt;
+}
 
 bool is_layer_number(std::string_view s) {
   if (s.empty() || s.size() > 6 || (s.size() > 1 && s[0] == '0')) return false;
@@ -60,6 +66,23 @@ std::optional<std::string> hf_tensor_name(std::string_view name) {
   const auto layer = look_up(kLayer, rest.substr(end + 1));
   if (!layer) return std::nullopt;
   return fmt::format("model.layers.{}.{}.{}", rest.substr(0, end), *layer, kind);
+}
+
+std::optional<std::string> gguf_tensor_name(std::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const std::string_view kind = name.substr(dot + 1);
+  if (kind != "weight" && kind != "bias") return std::nullopt;
+  const std::string_view part = name.substr(0, dot);
+  if (const auto top = look_back(kTop, part)) return fmt::format("{}.{}", *top, kind);
+  constexpr std::string_view kLayers = "model.layers.";
+  if (!part.starts_with(kLayers)) return std::nullopt;
+  const std::string_view rest = part.substr(kLayers.size());
+  const size_t end = rest.find('.');
+  if (end == std::string_view::npos || !is_layer_number(rest.substr(0, end))) return std::nullopt;
+  const auto layer = look_back(kLayer, rest.substr(end + 1));
+  if (!layer) return std::nullopt;
+  return fmt::format("blk.{}.{}.{}", rest.substr(0, end), *layer, kind);
 }
 
 }  // namespace qw

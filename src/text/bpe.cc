@@ -239,6 +239,22 @@ void Bpe::put_merge(MergeSlot merge) {
   merges_[i] = merge;
 }
 
+std::string Bpe::spelling(int32_t id) const {
+  const std::string_view content = bytes(id);
+  return tokens_[static_cast<size_t>(id)].foreign ? std::string(content) : spelling_of_bytes(content);
+}
+
+std::vector<std::pair<int32_t, int32_t>> Bpe::merges() const {
+  std::vector<MergeSlot> used;
+  for (const MergeSlot& m : merges_)
+    if (m.left >= 0) used.push_back(m);
+  std::sort(used.begin(), used.end(), [](const MergeSlot& a, const MergeSlot& b) { return a.rank < b.rank; });
+  std::vector<std::pair<int32_t, int32_t>> out;
+  out.reserve(used.size());
+  for (const MergeSlot& m : used) out.emplace_back(m.left, m.right);
+  return out;
+}
+
 const Bpe::MergeSlot* Bpe::find_merge(int32_t left, int32_t right) const {
   const size_t mask = merges_.size() - 1;
   for (size_t i = hash_pair(left, right) & mask; merges_[i].left >= 0; i = (i + 1) & mask) {

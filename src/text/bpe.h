@@ -60,6 +60,11 @@ class Bpe {
   bool has(int32_t id) const;
   int32_t end_id() const { return static_cast<int32_t>(tokens_.size()); }  // one more than the largest id
   size_t n_tokens() const { return n_tokens_; }
+  // The token as a vocabulary file spells it; the id must have one.
+  std::string spelling(int32_t id) const;
+  // The pairs of ids that merge, best first.
+  std::vector<std::pair<int32_t, int32_t>> merges() const;
+  bool ignores_merges() const { return ignore_merges_; }
 
  private:
   struct Token {

@@ -77,6 +77,10 @@ Tokenizer TokenizerBuilder::build(TokenizerParts parts) {
   return Tokenizer(std::make_shared<const Tokenizer::Impl>(std::move(parts)));
 }
 
+const TokenizerParts& TokenizerBuilder::parts(const Tokenizer& tokenizer) {
+  return tokenizer.impl_->parts;
+}
+
 Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
   QW_TRY(TokenizerConfig config, load_tokenizer_config(folder));
   std::error_code ignored;

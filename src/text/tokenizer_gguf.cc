@@ -1,6 +1,7 @@
 // The tokenizer of a GGUF file. What a pre-tokenizer name means is src/llama-vocab.cpp of llama.cpp; the
 // words are cut by the rules of HF `tokenizers`, which that program follows but for a few characters that its
 // tables class otherwise.
+#include <algorithm>
 #include <array>
 
 #include "text/tokenizer_parts.h"
@@ -110,6 +111,20 @@ Status read_named(const GgufTokenizerData& gguf, TokenizerParts& parts) {
 }
 
 }  // namespace
+
+std::optional<std::string_view> gguf_pre_of(const TokenizerParts& parts) {
+  std::vector<SplitStep> steps = parts.steps;
+  const auto idle = [](const SplitStep& s) { return s.rule == SplitRule::whole && !s.prefix_space; };
+  steps.erase(std::remove_if(steps.begin(), steps.end(), idle), steps.end());
+  const auto equal = [](const SplitStep& a, const SplitStep& b) {
+    return a.rule == b.rule && a.prefix_space == b.prefix_space;
+  };
+  for (const Pre& pre : known_pres())
+    if (pre.ignore_merges == parts.bpe->ignores_merges() &&
+        std::equal(steps.begin(), steps.end(), pre.steps.begin(), pre.steps.end(), equal))
+      return pre.name;
+  return std::nullopt;
+}
 
 Result<Tokenizer> Tokenizer::from_gguf(GgufTokenizerData gguf) {
   if (gguf.model != "gpt2") return fail("text.gguf_model", {{"file", gguf.file}, {"model", gguf.model}});

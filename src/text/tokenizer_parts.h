@@ -36,6 +36,9 @@ Result<TokenizerParts> load_vocab_and_merges(const std::filesystem::path& folder
 // (file, token, id).
 Status number_added_tokens(std::string_view file, const text::Bpe& bpe, std::vector<text::AddedToken>& added);
 
+// The name of tokenizer.ggml.pre for a pre-tokenizer; none where llama.cpp has no such one.
+std::optional<std::string_view> gguf_pre_of(const TokenizerParts& parts);
+
 // Adds `more` tokens that `added` does not have yet.
 void add_missing(std::vector<text::AddedToken>& added, const std::vector<text::AddedToken>& more);
 
@@ -53,6 +56,7 @@ Result<TokenizerConfig> load_tokenizer_config(const std::filesystem::path& folde
 
 struct TokenizerBuilder {
   static Tokenizer build(TokenizerParts parts);
+  static const TokenizerParts& parts(const Tokenizer& tokenizer);
 };
 
 }  // namespace qw

@@ -45,9 +45,12 @@ TEST(GoldenManifest, NamesEveryFileOfTheFolder) {
 // runs, fails.
 const std::map<std::string, std::vector<std::string>>& readers() {
   static const std::map<std::string, std::vector<std::string>> table{
-      {"tokenizer", {"TokenizerGolden"}}, {"models", {"Cases/ModelGolden", "Golden/HfFolderGolden"}},
-      {"gguf", {"Cases/GgufGolden"}},     {"blocks", {"GgufBlocks"}},
-      {"learning", {"Golden/Learning"}},  {"adapters", {"Golden/PeftGolden", "Golden/MergeGolden"}},
+      {"tokenizer", {"TokenizerGolden"}},
+      {"models", {"Cases/ModelGolden", "Golden/HfFolderGolden", "Golden/GgufWriteGolden"}},
+      {"gguf", {"Cases/GgufGolden"}},
+      {"blocks", {"GgufBlocks"}},
+      {"learning", {"Golden/Learning"}},
+      {"adapters", {"Golden/PeftGolden", "Golden/MergeGolden", "Golden/GgufMergeGolden"}},
       {"training", {"Golden/Training"}}};
   return table;
 }

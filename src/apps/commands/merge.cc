@@ -1,4 +1,5 @@
-// qw merge: a model with an adapter folded into its weights, or as it is, written as a Hugging Face folder.
+// qw merge: a model with an adapter folded into its weights, or as it is, written as a Hugging Face folder or
+// as a GGUF file.
 // Test: tests/e2e/merge_test.cc
 #include <algorithm>
 
@@ -6,6 +7,7 @@
 #include "apps/memory.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
+#include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
 
 namespace qw::apps {
@@ -15,7 +17,7 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string model, adapter, out;
-  std::optional<std::string> type;
+  std::optional<std::string> to, type;
   ModelFlags compute;
 };
 
@@ -38,6 +40,10 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
   return best;
 }
 
+bool to_gguf(const Options& o) {
+  return o.to ? *o.to == "gguf" : fs::path(o.out).extension() == ".gguf";
+}
+
 // Nothing of the user's is written over.
 Status check_out(const fs::path& out) {
   std::error_code ec;
@@ -52,6 +58,17 @@ Status write_folder(const Options& o, const OpenModel& open, QuantFormat format,
   const HfFolderPlan plan{
       .files_from = open.checkpoint.tokenizer_folder, .config = open.checkpoint.config, .format = format};
   return write_hf_folder(o.out, plan, rows, progress);
+}
+
+Status write_gguf_file(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
+                       const WriteProgress& progress) {
+  GgufModelPlan plan{.config = open.checkpoint.config,
+                     .generation = open.checkpoint.generation,
+                     .tokenizer = {},
+                     .name = open.checkpoint.name,
+                     .format = format};
+  QW_TRY(plan.tokenizer, tokenizer_for_gguf(open.checkpoint));
+  return write_gguf(o.out, plan, rows, progress);
 }
 
 Status report(Program& program, const Options& o, QuantFormat format, const WeightRows& rows) {
@@ -79,10 +96,13 @@ Result<int> merge_command(Program& program, Args args) {
   line.argument("MODEL", &o.model, true);
   line.argument("ADAPTER", &o.adapter, true);
   line.argument("OUT", &o.out, true);
-  line.choice("--type", {"f32", "f16", "bf16"}, &o.type, "help.merge.type");
+  line.choice("--to", {"hf", "gguf"}, &o.to, "help.merge.to");
+  line.choice("--type", {"f32", "f16", "bf16", "q8_0"}, &o.type, "help.merge.type");
   line.flag("--strict", &o.compute.strict, "help.strict");
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
+  if (o.type == "q8_0" && !to_gguf(o))
+    return fail("cli.only_with", {{"option", "--type q8_0"}, {"other", "--to gguf"}});
   QW_TRY(check_out(o.out));
   if (o.adapter != "-") o.compute.adapter = o.adapter;
   QW_TRY(const OpenModel open, open_model(program, o.model, o.compute, {.tokenizer = false}));
@@ -92,9 +112,11 @@ Result<int> merge_command(Program& program, Args args) {
   WeightRows rows(weights.weights(), *open.backend, open.adapter ? open.adapter->set : nullptr);
   {
     Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-    QW_TRY(write_folder(o, open, format, rows, [&](int64_t done, int64_t total) {
+    const WriteProgress show = [&](int64_t done, int64_t total) {
       progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
-    }));
+    };
+    QW_TRY(to_gguf(o) ? write_gguf_file(o, open, format, rows, show)
+                      : write_folder(o, open, format, rows, show));
   }
   QW_TRY(report(program, o, format, rows));
   return kExitOk;
