@@ -176,8 +176,9 @@ TEST(ChatView, StreamedWordsAreNotCut) {
       screen.write(out);
       pos += n;
     }
-    const char* rows[] = {"The quick brown fox",  "jumps over the lazy", "dog.",          "", "An",
-                          "unbreakablylongwordt", "hatfillsrows 你好你", "好你好你好你好 end"};
+    const char* rows[] = {
+        "The quick brown fox", "jumps over the lazy", "dog.", "", "An", "unbreakablylongwordt",
+        "hatfillsrows 你好你", "好你好你好你好 end"};
     for (size_t r = 0; r < std::size(rows); ++r) EXPECT_EQ(screen.row(r), rows[r]) << cut;
     EXPECT_EQ(screen.wraps, 0);
   }
