@@ -1,5 +1,6 @@
 #include "apps/chat_prompt.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "apps/tokenizer_files.h"
 #include "base/json.h"
 #include "text/template_files.h"
+#include "text/tool_calls.h"
 
 namespace qw::apps {
 namespace {
@@ -89,6 +91,26 @@ Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<s
 Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer,
                                  const std::optional<std::string>& template_file) {
   return make_renderer(tokenizer.chat_templates(), tokenizer.named_tokens(), template_file);
+}
+
+bool renders_tool_calls(const ChatRenderer& renderer, std::string_view tools) {
+  const std::string call = R"([{"type":"function","function":{"name":"f","arguments":{"a":"b"}}}])";
+  ChatRequest request{.messages = {{.role = "user", .content = "x"}}};
+  const auto without = renderer.render(request);
+  request.tools = tools;
+  const auto with = renderer.render(request);
+  if (!without || !with || without->text == with->text) return false;
+  request.messages.push_back({.role = "assistant", .content = "", .tool_calls = call});
+  request.messages.push_back({.role = "tool", .content = "{}", .name = "f"});
+  const auto called = renderer.render(request);
+  if (!called) return false;
+  OutputEventParser parser({.reasoning = false}, true);
+  std::vector<OutputEvent> events = parser.push(called->text);
+  for (OutputEvent& e : parser.finish()) events.push_back(std::move(e));
+  return std::any_of(events.begin(), events.end(), [](const OutputEvent& e) {
+    return e.kind == OutputEvent::Kind::tool_call && e.call.name == "f" &&
+           parse_json(e.call.arguments, "") == Json{{"a", "b"}};
+  });
 }
 
 Result<std::string> answer_object(std::string_view object, std::string_view file, const PromptUse& use) {

@@ -17,6 +17,9 @@ Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<s
 // Those of a tokenizer at hand.
 Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer, const std::optional<std::string>& template_file);
 
+// Whether the template shows tools to the model and writes calls in the form that OutputEventParser reads.
+bool renders_tool_calls(const ChatRenderer& renderer, std::string_view tools);
+
 // What `qw run` adds to the object that `qw render` takes: add_generation_prompt is true unless the object's
 // kwargs say otherwise; `kwargs` (a JSON object, "" for none) wins over them; `no_think` sets enable_thinking
 // to false. The spelling of everything else is kept. Errors: json.parse, json.too_deep, prompt.no_object

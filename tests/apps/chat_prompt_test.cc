@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
+#include "apps/tools/builtin_tools.h"
 #include "base/json.h"
+#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -34,6 +39,27 @@ TEST(ChatPrompt, WhatIsNoObject) {
   EXPECT_EQ(object(R"({"kwargs": 3})"), "prompt.no_object");
   EXPECT_EQ(object("{}", {.no_think = false, .kwargs = "[1]"}), "cli.bad_kwargs");
   EXPECT_EQ(object("{}", {.no_think = false, .kwargs = "{"}), "cli.bad_kwargs");
+}
+
+bool takes_tools(const std::string& source) {
+  const auto renderer = ChatRenderer::create({{"default", source}}, {});
+  return renderer && renders_tool_calls(*renderer, tools::builtin_tools());
+}
+
+TEST(ChatPrompt, ToolsNeedATemplateThatWritesCallsInTheKnownForm) {
+  EXPECT_FALSE(takes_tools("{% for m in messages %}{{ m.content }}{% endfor %}"));
+  EXPECT_FALSE(
+      takes_tools("{{ tools }}{% for m in messages %}{{ m.content }}{{ m.tool_calls }}{% endfor %}"));
+  EXPECT_FALSE(takes_tools("{% if tools %}{{ raise_exception('no tools') }}{% endif %}x"));
+  const char* shared = std::getenv("QW_SHARED");
+  const std::string folder =
+      (shared != nullptr ? shared : QW_SOURCE_DIR "/../shared") + std::string("/templates/");
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << folder << " is absent";
+  for (const char* name : {"qwen2.5", "qwen3", "qwen3-nonthinking", "qwen3-next", "qwq-1", "qwq-2", "qwq-3"})
+    EXPECT_TRUE(takes_tools(read_file(folder + name + ".jinja").value())) << name;
+  for (const char* name :
+       {"llama-3.1", "smollm2", "qwen2", "qwen1.5", "qwen3-coder", "deepseek-r1", "glm-5.1"})
+    EXPECT_FALSE(takes_tools(read_file(folder + name + ".jinja").value())) << name;
 }
 
 }  // namespace

@@ -10,16 +10,16 @@
 namespace qw::chat {
 
 Answer::Answer(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> stop_ids,
-               const OutputOptions& output)
+               const OutputOptions& output, bool tool_calls)
     : engine_(engine),
       stop_ids_(std::move(stop_ids)),
-      detokenizer_(tokenizer, /*skip_special=*/true, reasoning_tag_ids(tokenizer)),
-      parser_(output),
+      detokenizer_(tokenizer, /*skip_special=*/true, output_tag_ids(tokenizer)),
+      parser_(output, tool_calls),
       events_(std::make_shared<Events>()) {}
 
 Result<std::unique_ptr<Answer>> Answer::start(Engine& engine, const Tokenizer& tokenizer, Request request,
-                                              const OutputOptions& output) {
-  std::unique_ptr<Answer> answer(new Answer(engine, tokenizer, request.stop_ids, output));
+                                              const OutputOptions& output, bool tool_calls) {
+  std::unique_ptr<Answer> answer(new Answer(engine, tokenizer, request.stop_ids, output, tool_calls));
   answer->events_->fd = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!answer->events_->fd.open()) return fail("chat.events", {{"reason", std::strerror(errno)}});
   answer->id_ = engine.submit(std::move(request), [events = answer->events_](Event event) {
@@ -53,24 +53,27 @@ AnswerPiece Answer::take() {
   return piece;
 }
 
+void Answer::add(std::vector<OutputEvent> events, AnswerPiece& piece) {
+  for (OutputEvent& e : events) {
+    if (e.kind == OutputEvent::Kind::tool_call)
+      piece.calls.push_back(std::move(e.call));
+    else
+      (e.kind == OutputEvent::Kind::reasoning ? piece.reasoning : piece.text) += e.text;
+  }
+}
+
 void Answer::take_token(int32_t id, AnswerPiece& piece) {
-  if (parser_.stopped()) return;  // computed before the engine heard of the stop string
+  if (parser_.output().stopped()) return;  // computed before the engine heard of the stop string
   piece.ids.push_back(id);
   if (std::find(stop_ids_.begin(), stop_ids_.end(), id) != stop_ids_.end()) return;
-  OutputDelta delta = parser_.push(detokenizer_.push(id));
-  piece.text += delta.text;
-  piece.reasoning += delta.reasoning;
-  if (parser_.stopped()) engine_.cancel(id_);
+  add(parser_.push(detokenizer_.push(id)), piece);
+  if (parser_.output().stopped()) engine_.cancel(id_);
 }
 
 void Answer::finish(const Event& event, AnswerPiece& piece) {
-  const bool stopped = parser_.stopped();
-  if (!stopped) {
-    for (const OutputDelta& delta : {parser_.push(detokenizer_.flush()), parser_.finish()}) {
-      piece.text += delta.text;
-      piece.reasoning += delta.reasoning;
-    }
-  }
+  const bool stopped = parser_.output().stopped();
+  if (!stopped) add(parser_.push(detokenizer_.flush()), piece);
+  add(parser_.finish(), piece);
   end_ = {stopped ? FinishReason::stop : event.reason, event.error, event.usage, event.timing};
 }
 

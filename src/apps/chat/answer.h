@@ -12,8 +12,8 @@
 #include "apps/chat/files.h"
 #include "engine/engine.h"
 #include "text/detokenizer.h"
-#include "text/output_parser.h"
 #include "text/tokenizer.h"
+#include "text/tool_calls.h"
 
 namespace qw::chat {
 
@@ -22,8 +22,9 @@ struct AnswerPiece {
   std::vector<int32_t> ids;
   std::string text;
   std::string reasoning;
+  std::vector<ToolCall> calls;
 
-  bool empty() const { return ids.empty() && text.empty() && reasoning.empty(); }
+  bool empty() const { return ids.empty() && text.empty() && reasoning.empty() && calls.empty(); }
 };
 
 struct AnswerEnd {
@@ -35,9 +36,10 @@ struct AnswerEnd {
 
 class Answer {
  public:
-  // `engine` and its model outlive the answer. Errors: chat.events (args reason).
+  // `engine` and its model outlive the answer. Without `tool_calls` calls are text. Errors: chat.events (args
+  // reason).
   static Result<std::unique_ptr<Answer>> start(Engine& engine, const Tokenizer& tokenizer, Request request,
-                                               const OutputOptions& output);
+                                               const OutputOptions& output, bool tool_calls);
   ~Answer();  // cancels what still runs
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
@@ -58,7 +60,8 @@ class Answer {
   };
 
   Answer(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> stop_ids,
-         const OutputOptions& output);
+         const OutputOptions& output, bool tool_calls);
+  static void add(std::vector<OutputEvent> events, AnswerPiece& piece);
   void take_token(int32_t id, AnswerPiece& piece);
   void finish(const Event& event, AnswerPiece& piece);
 
@@ -66,7 +69,7 @@ class Answer {
   RequestId id_ = 0;
   std::vector<int32_t> stop_ids_;
   Detokenizer detokenizer_;
-  OutputParser parser_;
+  OutputEventParser parser_;
   std::shared_ptr<Events> events_;
   std::optional<AnswerEnd> end_;
 };

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/chat/graphemes.h"
 #include "apps/chat/splice.h"
+#include "apps/tools/builtin_tools.h"
 #include "text/utf8.h"
 
 namespace qw::chat {
@@ -15,9 +17,25 @@ constexpr auto kJournalEvery = std::chrono::milliseconds(250);  // of a running 
 constexpr int kWaitMs = 200;
 constexpr size_t kRecalled = 4;  // messages shown when a conversation is taken up
 constexpr int kNearlyFullPercent = 90;
+constexpr int kMaxToolRounds = 8;  // of one answer
 
 Json delta_record(const AnswerPiece& piece) {
-  return {{"t", "delta"}, {"ids", piece.ids}, {"text", piece.text}, {"reasoning", piece.reasoning}};
+  Json out = {{"t", "delta"}, {"ids", piece.ids}, {"text", piece.text}, {"reasoning", piece.reasoning}};
+  for (const ToolCall& call : piece.calls)
+    out["calls"].push_back({{"name", call.name}, {"arguments", call.arguments}});
+  return out;
+}
+
+// The calls of a message as templates take them, the arguments as values.
+std::string calls_json(const Json& tool_calls) {
+  std::string out;
+  for (const Json& call : tool_calls) {
+    const Json& function = call.at("function");
+    out += fmt::format(R"({}{{"type":"function","function":{{"name":{},"arguments":{}}}}})",
+                       out.empty() ? "" : ",", to_json_line(function.at("name")),
+                       function.at("arguments").get<std::string>());
+  }
+  return fmt::format("[{}]", out);
 }
 
 std::string_view reason_name(FinishReason reason) {
@@ -38,6 +56,7 @@ void append(AnswerPiece& to, const AnswerPiece& piece) {
   to.ids.insert(to.ids.end(), piece.ids.begin(), piece.ids.end());
   to.text += piece.text;
   to.reasoning += piece.reasoning;
+  to.calls.insert(to.calls.end(), piece.calls.begin(), piece.calls.end());
 }
 
 }  // namespace
@@ -54,11 +73,13 @@ void Chat::take_up(Journal journal, Conversation conversation) {
   conversation_ = std::move(conversation);
   const auto& messages = conversation_.messages();
   say("chat.taken_up", {{"messages", messages.size()}, {"file", journal_->file().string()}});
-  const bool unanswered = !messages.empty() && messages.back().role == "user";
-  const size_t end = messages.size() - (unanswered ? 1 : 0);
-  for (size_t i = end - std::min(end, kRecalled); i < end; ++i)
-    ui_.recall(messages[i].role, messages[i].content);
-  if (!unanswered && conversation_.end_reason() == "interrupted") say("chat.interrupted");
+  const size_t unanswered = conversation_.n_unanswered(), end = messages.size() - unanswered;
+  for (size_t i = end - std::min(end, kRecalled); i < end; ++i) {
+    const Message& m = messages[i];
+    const std::string& text = m.role == "tool" ? m.shown : m.content;
+    if (!text.empty()) ui_.recall(m.role, text);
+  }
+  if (unanswered == 0 && conversation_.end_reason() == "interrupted") say("chat.interrupted");
   take_back_unanswered();
 }
 
@@ -95,22 +116,47 @@ Status Chat::turn(const std::string& text) {
 }
 
 Status Chat::answer() {
+  for (int round = 0;; ++round) {
+    QW_TRY(const std::optional<Outcome> outcome, answer_round());
+    if (!outcome) break;
+    const bool calls = !outcome->calls.empty() && outcome->end.reason == FinishReason::stop;
+    if (!calls || leaving_) {
+      report_end(outcome->end);
+      break;
+    }
+    if (round == kMaxToolRounds) {
+      fail_turn(Error("chat.too_many_calls", {{"rounds", kMaxToolRounds}}));
+      break;
+    }
+    run_tools(outcome->calls);
+  }
+  take_back_unanswered();
+  return {};
+}
+
+void Chat::run_tools(const std::vector<ToolCall>& calls) {
+  for (const ToolCall& call : calls) {
+    const tools::ToolOutcome outcome = tools::run_builtin_tool(call.name, call.arguments, options_.clock);
+    const std::string shown = printable(outcome.shown);
+    ui_.say(shown);
+    record({{"t", "tool"}, {"name", call.name}, {"content", outcome.content}, {"shown", shown}});
+  }
+}
+
+Result<std::optional<Chat::Outcome>> Chat::answer_round() {
   const Result<Prompt> prompt = make_prompt(conversation_.to_messages());
   if (!prompt) {
     fail_turn(prompt.error());
-    take_back_unanswered();
-    return {};
+    return std::nullopt;
   }
   const auto kept = static_cast<std::ptrdiff_t>(prompt->n_kept);
   record({{"t", "answer"},
           {"keep", prompt->n_kept},
           {"ids", std::vector<int32_t>(prompt->ids.begin() + kept, prompt->ids.end())}});
-  QW_TRY(const Outcome outcome, generate(*prompt, options_.max_tokens, true));
+  QW_TRY(Outcome outcome, generate(*prompt, options_.max_tokens, true));
   record({{"t", "end"}, {"reason", reason_name(outcome.end.reason)}});
   if (journal_) journal_->sync();
-  report_end(outcome.end);
-  take_back_unanswered();
-  return {};
+  return std::optional<Outcome>(std::move(outcome));
 }
 
 Result<Chat::Prompt> Chat::make_prompt(const Json& messages) const {
@@ -121,9 +167,12 @@ Result<Chat::Prompt> Chat::make_prompt(const Json& messages) const {
     message.content = m.at("content").get<std::string>();
     if (m.contains("reasoning_content"))
       message.reasoning_content = m.at("reasoning_content").get<std::string>();
+    if (m.contains("tool_calls")) message.tool_calls = calls_json(m.at("tool_calls"));
+    if (m.contains("name")) message.name = m.at("name").get<std::string>();
     request.messages.push_back(std::move(message));
   }
   request.kwargs = options_.kwargs;
+  if (options_.tools) request.tools = tools::builtin_tools();
   request.now = LocalTime::now();
   QW_TRY(const Rendered rendered, model_.renderer.render(request));
   SplicedPrompt spliced = splice_prompt(model_.tokenizer, conversation_.known_ids(), rendered.text);
@@ -144,9 +193,10 @@ Result<Chat::Outcome> Chat::generate(const Prompt& prompt, int max_tokens, bool 
   request.stop_ids = model_.stop_ids;
   request.key.adapter = model_.adapter;
   request.sampling.seed += n_answers_++;
-  QW_TRY(const auto running,
-         Answer::start(model_.engine, model_.tokenizer, std::move(request),
-                       {.starts_in_reasoning = prompt.opens_reasoning, .stop = options_.stop}));
+  QW_TRY(
+      const auto running,
+      Answer::start(model_.engine, model_.tokenizer, std::move(request),
+                    {.starts_in_reasoning = prompt.opens_reasoning, .stop = options_.stop}, options_.tools));
   Outcome outcome;
   AnswerPiece unsaved;
   auto saved_at = Clock::now();
@@ -157,15 +207,17 @@ Result<Chat::Outcome> Chat::generate(const Prompt& prompt, int max_tokens, bool 
     const AnswerPiece piece = running->take();
     append(unsaved, piece);
     outcome.text += piece.text;
+    outcome.calls.insert(outcome.calls.end(), piece.calls.begin(), piece.calls.end());
     const bool due = running->end() || Clock::now() - saved_at >= kJournalEvery;
     if (recorded && due && !unsaved.empty()) {
       record(delta_record(unsaved));
       unsaved = {};
       saved_at = Clock::now();
     }
-    QW_TRY(ui_.answer(piece.reasoning, piece.text));
+    if (!piece.reasoning.empty() || !piece.text.empty()) QW_TRY(ui_.answer(piece.reasoning, piece.text));
   }
-  QW_TRY(ui_.end_answer());
+  const bool calls = !outcome.calls.empty() && running->end()->reason == FinishReason::stop;
+  QW_TRY(ui_.end_answer(calls && recorded && !leaving_));
   outcome.end = *running->end();
   last_ = outcome.end;
   return outcome;
@@ -189,9 +241,10 @@ void Chat::report_end(const AnswerEnd& end) {
 }
 
 void Chat::take_back_unanswered() {
-  if (conversation_.empty() || conversation_.messages().back().role != "user") return;
-  const std::string text = conversation_.messages().back().content;
-  record({{"t", "take_back"}, {"messages", 1}});
+  const size_t n = conversation_.n_unanswered();
+  if (n == 0) return;
+  const std::string text = conversation_.messages()[conversation_.messages().size() - n].content;
+  record({{"t", "take_back"}, {"messages", n}});
   ui_.draft(text);
 }
 

@@ -10,6 +10,7 @@
 #include "apps/chat/conversation.h"
 #include "apps/chat/journal.h"
 #include "apps/chat/ui.h"
+#include "apps/tools/clock.h"
 #include "text/chat_renderer.h"
 
 namespace qw::chat {
@@ -30,6 +31,8 @@ struct ChatOptions {
   std::vector<std::string> stop = {};
   std::string kwargs = {};            // JSON object for the template; "": none
   std::filesystem::path folder = {};  // of the journals
+  bool tools = false;                 // the model may call the built-in tools
+  tools::ClockSource clock = {};
 };
 
 class Chat {
@@ -53,11 +56,15 @@ class Chat {
   struct Outcome {
     AnswerEnd end;
     std::string text;  // without reasoning
+    std::vector<ToolCall> calls;
   };
 
   Status turn(const std::string& text);
-  // The answer to the newest message, which is the user's.
+  // The answer to the newest message, which is the user's, with the tools that the model calls on the way.
   Status answer();
+  // One generation. None: there is no prompt, and the person knows.
+  Result<std::optional<Outcome>> answer_round();
+  void run_tools(const std::vector<ToolCall>& calls);
   Status command(const ChatCommand& command);
   void help();
   void system(const std::string& text);

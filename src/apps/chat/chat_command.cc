@@ -6,6 +6,7 @@
 #include "apps/model_files.h"
 #include "apps/paths.h"
 #include "apps/sampling_flags.h"
+#include "apps/tools/builtin_tools.h"
 #include "base/env.h"
 #include "text/utf8.h"
 
@@ -18,7 +19,7 @@ constexpr int kMinContext = 256;  // shorter ones are no conversation
 
 struct ChatFlags {
   std::optional<std::string> model;
-  bool resume = false, no_think = false;
+  bool resume = false, no_think = false, no_tools = false;
   std::optional<std::string> system, kwargs, template_file;
   std::optional<int64_t> max_tokens;
   std::vector<std::string> stop;
@@ -30,6 +31,7 @@ struct ChatFlags {
     line.flag("--continue", &resume, "help.chat.continue");
     line.text("--system", "TEXT", &system, "help.system");
     line.flag("--no-think", &no_think, "help.no_think");
+    line.flag("--no-tools", &no_tools, "help.chat.no_tools");
     line.integer("--max-tokens", &max_tokens, {.min = 1, .max = std::numeric_limits<int32_t>::max()},
                  "help.max_tokens");
     line.texts("--stop", "TEXT", &stop, "help.stop");
@@ -97,7 +99,9 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                             .max_tokens = static_cast<int>(flags.max_tokens.value_or(-1)),
                             .stop = flags.stop,
                             .kwargs = std::move(kwargs),
-                            .folder = home / "chats"};
+                            .folder = home / "chats",
+                            .tools = !flags.no_tools && renders_tool_calls(renderer, tools::builtin_tools()),
+                            .clock = tools::ClockSource::system()};
   QW_TRY(const OpenEngine opened, make_engine(program, flags, open));
   const chat::ChatModel model{
       .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),

@@ -20,9 +20,14 @@ std::filesystem::path file_of(const std::string& name) {
 
 std::string as_markdown(const Json& messages) {
   std::string out;
-  for (const Json& m : messages)
-    out +=
-        fmt::format("## {}\n\n{}\n\n", m.at("role").get<std::string>(), m.at("content").get<std::string>());
+  for (const Json& m : messages) {
+    out += fmt::format("## {}\n\n", m.at("role").get<std::string>());
+    if (const auto text = m.at("content").get<std::string>(); !text.empty()) out += text + "\n\n";
+    if (!m.contains("tool_calls")) continue;
+    for (const Json& call : m.at("tool_calls"))
+      out += fmt::format("`{} {}`\n\n", call.at("function").at("name").get<std::string>(),
+                         call.at("function").at("arguments").get<std::string>());
+  }
   return out;
 }
 
@@ -85,11 +90,12 @@ void Chat::system(const std::string& text) {
 }
 
 Status Chat::retry() {
-  if (conversation_.empty()) {
+  if (conversation_.turns().empty()) {
     fail_turn(Error("chat.nothing_to_retry"));
     return {};
   }
-  if (conversation_.messages().back().role == "assistant") record({{"t", "take_back"}, {"messages", 1}});
+  const size_t n = conversation_.messages().size() - conversation_.turns().back() - 1;
+  if (n > 0) record({{"t", "take_back"}, {"messages", n}});
   return answer();
 }
 
@@ -123,20 +129,21 @@ std::string Chat::size_in_tokens() const {
 // The oldest messages, as many as fit together with the request, are summed up by the model; the last
 // exchange stays as it is where there is more than one.
 Status Chat::compact() {
-  const std::vector<Message>& messages = conversation_.messages();
   const std::string request = console_.text("chat.compact_request");
   const int limit = model_.engine.context_tokens();
   const int room = std::clamp(limit / 4, kMinSummary, kMaxSummary);
-  size_t n = messages.size() / 2 * 2;
-  if (n >= 4) n -= 2;
+  // Where the turns end, but the last one where there is another.
+  std::vector<size_t> ends = conversation_.turns();
+  if (!ends.empty()) ends.erase(ends.begin());
+  if (ends.empty() && !conversation_.empty()) ends.push_back(conversation_.messages().size());
+  const Json messages = conversation_.to_messages();
+  const size_t n_system = conversation_.system().empty() ? 0 : 1;
+  size_t n = 0;
   const std::string before = size_in_tokens();
   Result<Prompt> prompt = fail("chat.nothing_to_compact");
-  for (; n >= 2; n -= 2) {
-    Json part = Json::array();
-    if (!conversation_.system().empty())
-      part.push_back({{"role", "system"}, {"content", conversation_.system()}});
-    for (size_t i = 0; i < n; ++i)
-      part.push_back({{"role", messages[i].role}, {"content", messages[i].content}});
+  for (; !ends.empty(); ends.pop_back()) {
+    n = ends.back();
+    Json part(Json::array_t(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(n_system + n)));
     part.push_back({{"role", "user"}, {"content", request}});
     prompt = make_prompt(part);
     if (prompt && prompt->ids.size() + static_cast<size_t>(room) <= static_cast<size_t>(limit)) break;
@@ -165,7 +172,8 @@ void Chat::drop(const std::string& argument) {
     if (!parsed) return fail_turn(parsed.error());
     n = static_cast<size_t>(*parsed);
   }
-  const size_t messages = std::min(2 * n, conversation_.messages().size());
+  const std::vector<size_t> turns = conversation_.turns();
+  const size_t messages = n < turns.size() ? turns[n] : conversation_.messages().size();
   if (messages == 0) return fail_turn(Error("chat.nothing_to_drop"));
   record({{"t", "drop"}, {"messages", messages}});
   say("chat.dropped", {{"messages", messages}, {"left", conversation_.messages().size()}});

@@ -26,6 +26,20 @@ bool is_ids(const Json& record) {
   return std::all_of(record.at("ids").begin(), record.at("ids").end(),
                      [](const Json& id) { return is_whole(id, uint64_t{INT32_MAX}); });
 }
+// The calls of a delta or of a message to load; false where they have another form.
+bool read_calls(const Json& list, std::vector<Call>& out) {
+  if (!list.is_array()) return false;
+  for (const Json& entry : list) {
+    const Json& call = entry.is_object() && entry.contains("function") ? entry.at("function") : entry;
+    if (!call.is_object() || !is_text(call, "name") || !call.contains("arguments")) return false;
+    const Json& arguments = call.at("arguments");
+    std::string text = arguments.is_string() ? arguments.get<std::string>() : to_json_line(arguments);
+    const Result<Json> object = parse_json(text, "");
+    if (!object || !object->is_object()) return false;
+    out.push_back({call.at("name").get<std::string>(), std::move(text)});
+  }
+  return true;
+}
 void append_ids(const Json& record, std::vector<int32_t>& ids) {
   for (const Json& id : record.at("ids")) ids.push_back(id.get<int32_t>());
 }
@@ -57,6 +71,12 @@ Status Conversation::apply(const Json& record) {
     append_ids(record, known_ids_);
     messages_.push_back({"assistant", ""});
     answering_ = true;
+  } else if (kind == "tool" && is_text(record, "name") && is_text(record, "content") &&
+             is_text(record, "shown")) {
+    messages_.push_back({.role = "tool",
+                         .content = record.at("content").get<std::string>(),
+                         .name = record.at("name").get<std::string>(),
+                         .shown = record.at("shown").get<std::string>()});
   } else if (kind == "take_back" && is_count(record, "messages", messages_.size())) {
     messages_.resize(messages_.size() - record.at("messages").get<size_t>());
   } else if (kind == "drop" && is_count(record, "messages", messages_.size())) {
@@ -75,7 +95,10 @@ Status Conversation::apply(const Json& record) {
 Status Conversation::apply_delta(const Json& record) {
   if (!answering_ || !is_ids(record) || !is_text(record, "text") || !is_text(record, "reasoning"))
     return bad(record);
+  std::vector<Call> calls;
+  if (record.contains("calls") && !read_calls(record.at("calls"), calls)) return bad(record);
   append_ids(record, known_ids_);
+  for (Call& call : calls) messages_.back().calls.push_back(std::move(call));
   messages_.back().content += record.at("text").get<std::string>();
   messages_.back().reasoning += record.at("reasoning").get<std::string>();
   return {};
@@ -87,8 +110,12 @@ Status Conversation::apply_load(const Json& record) {
   std::vector<Message> messages;
   for (const Json& m : record.at("messages")) {
     if (!m.is_object() || !is_text(m, "role") || !is_text(m, "content")) return bad(record);
-    messages.push_back({m.at("role").get<std::string>(), m.at("content").get<std::string>(),
-                        is_text(m, "reasoning_content") ? m.at("reasoning_content").get<std::string>() : ""});
+    const auto text = [&](const char* key) { return is_text(m, key) ? m.at(key).get<std::string>() : ""; };
+    Message message{text("role"), text("content"), text("reasoning_content")};
+    if (m.contains("tool_calls") && !read_calls(m.at("tool_calls"), message.calls)) return bad(record);
+    message.name = text("name");
+    message.shown = message.role == "tool" ? fmt::format("{} → {}", message.name, message.content) : "";
+    messages.push_back(std::move(message));
   }
   system_ = record.at("system").get<std::string>();
   messages_ = std::move(messages);
@@ -101,7 +128,21 @@ void Conversation::end_answer(std::string_view reason) {
   if (!answering_) return;
   answering_ = false;
   end_reason_ = reason;
-  if (messages_.back().content.empty() && messages_.back().reasoning.empty()) messages_.pop_back();
+  const Message& last = messages_.back();
+  if (last.content.empty() && last.reasoning.empty() && last.calls.empty()) messages_.pop_back();
+}
+
+std::vector<size_t> Conversation::turns() const {
+  std::vector<size_t> out;
+  for (size_t i = 0; i < messages_.size(); ++i)
+    if (messages_[i].role == "user") out.push_back(i);
+  return out;
+}
+
+size_t Conversation::n_unanswered() const {
+  if (messages_.empty() || (messages_.back().role == "assistant" && messages_.back().calls.empty())) return 0;
+  const std::vector<size_t> starts = turns();
+  return messages_.size() - (starts.empty() ? 0 : starts.back());
 }
 
 Json Conversation::to_messages() const {
@@ -110,6 +151,10 @@ Json Conversation::to_messages() const {
   for (const Message& m : messages_) {
     Json one = {{"role", m.role}, {"content", m.content}};
     if (!m.reasoning.empty()) one["reasoning_content"] = m.reasoning;
+    if (!m.name.empty()) one["name"] = m.name;
+    for (const Call& call : m.calls)
+      one["tool_calls"].push_back(
+          {{"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
     out.push_back(std::move(one));
   }
   return out;
@@ -121,6 +166,7 @@ Result<Json> load_record(const Json& object, std::string_view file) {
     return wrong();
   Json record = {{"t", "load"}, {"system", ""}, {"messages", Json::array()}};
   std::string_view expected = "user";
+  bool calls = false;  // the message before calls tools, or is a tool's
   for (const Json& m : object.at("messages")) {
     if (!m.is_object() || !is_text(m, "role") || !is_text(m, "content")) return wrong();
     const std::string role = m.at("role").get<std::string>();
@@ -128,8 +174,10 @@ Result<Json> load_record(const Json& object, std::string_view file) {
       record["system"] = m.at("content");
       continue;
     }
-    if (role != expected) return wrong();
-    expected = expected == "user" ? "assistant" : "user";
+    const bool is_result = role == "tool" && calls;
+    if (role != expected && !is_result) return wrong();
+    calls = is_result || (role == "assistant" && m.contains("tool_calls"));
+    expected = role == "assistant" && !calls ? "user" : "assistant";
     record["messages"].push_back(m);
   }
   return record;

@@ -4,12 +4,13 @@
 //   {"t":"user","content":TEXT}
 //   {"t":"answer","keep":N,"ids":[…]}                 begins; the prompt was the first N known ids, then
 //   these
-//   {"t":"delta","ids":[…],"text":TEXT,"reasoning":TEXT}
+//   {"t":"delta","ids":[…],"text":TEXT,"reasoning":TEXT,"calls":[{"name","arguments"}]}   calls: where any
+//   {"t":"tool","name":NAME,"content":TEXT,"shown":TEXT}   the result of a call, one behind the other
 //   {"t":"end","reason":"stop|length|cancelled|interrupted|error"}
 //   {"t":"take_back","messages":N}                    the newest N messages are gone
 //   {"t":"drop","messages":N}                         the oldest N
 //   {"t":"compact","messages":N,"request":TEXT,"summary":TEXT}  the oldest N became one exchange
-//   {"t":"load","system":TEXT,"messages":[{"role","content","reasoning_content"}]}
+//   {"t":"load","system":TEXT,"messages":[{"role","content","reasoning_content","tool_calls","name"}]}
 // Test: tests/apps/chat_journal_test.cc
 #pragma once
 
@@ -22,10 +23,20 @@
 
 namespace qw::chat {
 
+struct Call {
+  std::string name;
+  std::string arguments;  // JSON object, as the model spelled it
+
+  bool operator==(const Call&) const = default;
+};
+
 struct Message {
-  std::string role;  // user or assistant
+  std::string role;  // user, assistant or tool
   std::string content;
   std::string reasoning = {};
+  std::vector<Call> calls = {};  // assistant
+  std::string name = {};         // tool
+  std::string shown = {};        // tool: the line that the person saw
 
   bool operator==(const Message&) const = default;
 };
@@ -44,8 +55,13 @@ class Conversation {
   // How the last answer ended; "" before.
   const std::string& end_reason() const { return end_reason_; }
   bool empty() const { return messages_.empty(); }
+  // Where each turn begins: the user's messages.
+  std::vector<size_t> turns() const;
+  // How many of the newest messages have no answer: none where the last one is an answer that calls no tool,
+  // else all from the user's message on.
+  size_t n_unanswered() const;
 
-  // The array that chat templates take.
+  // The array that chat templates take; the arguments of calls are texts, as in OpenAI's API.
   Json to_messages() const;
 
  private:
@@ -60,8 +76,9 @@ class Conversation {
   std::string end_reason_;
 };
 
-// Reads {"messages":[…]} as `qw render` takes it: system first if at all, then user and assistant, texts
-// only. The "load" record of it. Errors: chat.bad_file (args file, expected).
+// Reads {"messages":[…]} as `qw render` takes it: system first if at all, then user and assistant in turn,
+// texts only; tool messages behind an assistant's calls. The "load" record of it. Errors: chat.bad_file (args
+// file, expected).
 Result<Json> load_record(const Json& object, std::string_view file);
 
 }  // namespace qw::chat

@@ -30,9 +30,14 @@ class PlainUi final : public Ui {
     }
     if (text.empty()) return {};
     if (std::exchange(reasoned_, false)) console_.write_err("\n");
+    wrote_ = true;
     return console_.out_is_terminal() ? console_.write(printable(text)) : console_.write(text);
   }
-  Status end_answer() override { return console_.write("\n"); }
+  Status end_answer(bool calls) override {
+    if (std::exchange(reasoned_, false)) console_.write_err("\n");
+    // A round without a word leaves no line behind.
+    return std::exchange(wrote_, false) || !calls ? console_.write("\n") : Status();
+  }
 
   // Without a terminal in raw mode ctrl-C is a signal, and ends the program (apps/interrupts.h).
   Wait wait(int fd, int timeout_ms) override {
@@ -44,6 +49,7 @@ class PlainUi final : public Ui {
   apps::Console& console_;
   apps::LineReader lines_;
   bool reasoned_ = false;  // reasoning was shown and no text yet
+  bool wrote_ = false;     // text of this answer
 };
 
 }  // namespace

@@ -68,9 +68,10 @@ class TerminalUi final : public Ui {
     terminal_->write(wrap_.push(printable(text)));
     return {};
   }
-  Status end_answer() override {
+  Status end_answer(bool calls) override {
     clear_waiting();
-    terminal_->write("\n\n");
+    if (!calls) terminal_->write("\n\n");
+    if (calls && answered_) terminal_->write("\n");
     started_.reset();
     reasoned_ = answered_ = false;
     wrap_.reset();

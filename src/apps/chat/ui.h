@@ -28,7 +28,8 @@ class Ui {
 
   // A piece of the answer. Errors: output.write.
   virtual Status answer(std::string_view reasoning, std::string_view text) = 0;
-  virtual Status end_answer() = 0;
+  // `calls`: the model waits for its tools, and the answer goes on behind them.
+  virtual Status end_answer(bool calls) = 0;
   enum class Wait { ready, timeout, interrupt, closed };
   // Waits for `fd` at most `timeout_ms`; interrupt: ctrl-C.
   virtual Wait wait(int fd, int timeout_ms) = 0;
