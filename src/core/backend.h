@@ -106,7 +106,7 @@ class Backend {
   virtual void rope_table(const Tensor& table, const Tensor& positions, const Tensor& inv_freq,
                           double scale) = 0;
   virtual void rope(const Tensor& out, const Tensor& x, const Tensor& table,
-                    bool inverse) = 0;  // x [T, H, hd]; inverse: −sin (its backward)
+                    bool inverse) = 0;  // x [T, H, hd], may be out; inverse: −sin (its backward)
 
   // --- matrix products
   // out[t, n] = Σ_k x[t, k] w[n, k] + bias[n]; x [T, K], w any format [N, K], bias real [N] or undefined.

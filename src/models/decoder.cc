@@ -157,11 +157,11 @@ struct Layer {
       kh = k_norm(cx, kh);
     }
     const ops::AttnSpec spec{il, c.scale(), c.window[static_cast<size_t>(il)]};
-    const Tensor a = ops::attention(cx, ops::rope(cx, qh, table), ops::rope(cx, kh, table),
+    const Tensor a = ops::attention(cx, ops::rope_over(cx, qh, table), ops::rope_over(cx, kh, table),
                                     vx.heads(c.kv_heads, c.head_dim), step, spec);  // [T, H, hd]
-    x = ops::add(cx, x, o(cx, a.merge_heads()));
+    x = ops::add_over(cx, x, o(cx, a.merge_heads()));
     const auto [g, u] = nn::project(cx, norm2(cx, x), gate, up);  // [T, F]
-    return ops::add(cx, x, down(cx, ops::silu_mul(cx, g, u)));
+    return ops::add_over(cx, x, down(cx, ops::silu_mul(cx, g, u)));
   }
 };
 

@@ -11,11 +11,12 @@ Tensor rope_table(Ctx& cx, const Tensor& positions, const RopeSpec& spec) {
   return table;
 }
 
-Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table) {
+namespace {
+
+Tensor rope_to(Ctx& cx, Tensor out, const Tensor& x, const Tensor& table) {
   Dims d("rope");
   d.arg("x", x, "THd").arg("table", table, "Tr2");
   QW_CHECK(2 * d['r'] <= d['d'], "rope: {} rotated dimensions of {}", 2 * d['r'], d['d']);
-  Tensor out = cx.alloc(x.shape());
   cx.backend.rope(out, x, table, false);
   if (cx.tape != nullptr && Tape::wants(x))
     cx.tape->record(out, [x, table, tape = cx.tape](Ctx& c, const Tensor& dout) {
@@ -24,6 +25,18 @@ Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table) {
       tape->accumulate(c, x, dx);
     });
   return out;
+}
+
+}  // namespace
+
+Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table) {
+  return rope_to(cx, cx.alloc(x.shape()), x, table);
+}
+
+Tensor rope_over(Ctx& cx, const Tensor& x, const Tensor& table) {
+  Tensor out = x;
+  out.set_tape_id(kConstant);
+  return rope_to(cx, out, x, table);
 }
 
 }  // namespace qw::ops

@@ -20,5 +20,7 @@ struct RopeSpec {
 Tensor rope_table(Ctx& cx, const Tensor& positions, const RopeSpec& spec);
 // x [T, H, hd] rotated by the table of its rows.
 Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table);
+// The same, written over x: as add_over (ops/add.h).
+Tensor rope_over(Ctx& cx, const Tensor& x, const Tensor& table);
 
 }  // namespace qw::ops
