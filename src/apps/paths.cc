@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -24,6 +25,18 @@ std::string names_in(const fs::path& folder) {
   if (names.empty()) return "-";
   std::sort(names.begin(), names.end());
   return fmt::format("{}", fmt::join(names, ", "));
+}
+
+constexpr const char* kLastModel = "last_model";
+constexpr int kTreeDepth = 5;  // of build/PRESET/src/apps/qw below the source tree
+
+// The first GGUF file of a folder, by name.
+std::optional<fs::path> gguf_in(const fs::path& folder) {
+  std::optional<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (it->path().extension() == ".gguf" && (!found || it->path() < *found)) found = it->path();
+  return found;
 }
 
 }  // namespace
@@ -52,6 +65,45 @@ Result<fs::path> resolve_model(std::string_view model) {
        {store / path, store / (std::string(model) + ".gguf"), fs::path(".") / path})
     if (fs::exists(candidate, error)) return candidate;
   return fail("model.no_name", {{"model", model}, {"folder", store.string()}, {"known", names_in(store)}});
+}
+
+void remember_model(const fs::path& model) {
+  const Result<fs::path> home = qw_home();
+  if (!home) return;
+  std::error_code error;
+  const fs::path full = fs::absolute(model, error).lexically_normal();
+  if (error) return;
+  fs::create_directories(*home, error);
+  (void)write_file_atomic(*home / kLastModel, full.string() + "\n");
+}
+
+std::optional<fs::path> remembered_model() {
+  const Result<fs::path> home = qw_home();
+  if (!home) return std::nullopt;
+  Result<std::string> name = read_file(*home / kLastModel);
+  if (!name || name->empty()) return std::nullopt;
+  if (name->ends_with('\n')) name->pop_back();
+  std::error_code error;
+  return fs::exists(*name, error) ? std::optional(fs::path(*name)) : std::nullopt;
+}
+
+std::optional<fs::path> shipped_model(const fs::path& program) {
+  if (program.empty()) return std::nullopt;
+  const fs::path folder = program.parent_path();
+  if (auto found = gguf_in(folder.parent_path() / "share/qw/models/nano")) return found;
+  fs::path tree = folder;
+  std::error_code error;
+  for (int i = 0; i < kTreeDepth; ++i, tree = tree.parent_path()) {
+    if (!fs::exists(tree / "CMakeLists.txt", error)) continue;
+    if (auto found = gguf_in(tree / "models/nano")) return found;
+  }
+  return std::nullopt;
+}
+
+fs::path program_file() {
+  std::error_code error;
+  fs::path file = fs::read_symlink("/proc/self/exe", error);
+  return error ? fs::path() : file;
 }
 
 }  // namespace qw::apps

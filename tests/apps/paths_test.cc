@@ -66,5 +66,36 @@ TEST_F(Paths, HomeFollowsTheVariables) {
   ::setenv("HOME", home.c_str(), 1);
 }
 
+TEST_F(Paths, TheLastModelIsRememberedWhileItIsThere) {
+  EXPECT_FALSE(remembered_model());
+  remember_model("both.gguf");
+  EXPECT_EQ(remembered_model(), fs::canonical(folder_) / "here/both.gguf");
+  remember_model(folder_ / "home/models/named.gguf");
+  EXPECT_EQ(remembered_model(), folder_ / "home/models/named.gguf");
+  fs::remove(folder_ / "home/models/named.gguf");
+  EXPECT_FALSE(remembered_model());
+  ::setenv("QW_HOME", "/dev/null/no", 1);
+  remember_model("both.gguf");  // nothing can be written, nothing is said
+  EXPECT_FALSE(remembered_model());
+}
+
+TEST_F(Paths, TheShippedModelLiesInTheTreeOrBesideTheInstallation) {
+  const fs::path built = folder_ / "tree/build/release/src/apps/qw", installed = folder_ / "usr/bin/qw";
+  fs::create_directories(folder_ / "tree/models/nano");
+  fs::create_directories(folder_ / "usr/share/qw/models/nano");
+  EXPECT_FALSE(shipped_model(built));
+  EXPECT_FALSE(shipped_model(installed));
+  EXPECT_FALSE(shipped_model(""));
+  touch("tree/models/nano/nano-2.gguf");
+  touch("tree/models/nano/nano-1.gguf");
+  touch("tree/models/nano/README.md");
+  EXPECT_FALSE(shipped_model(built));  // no tree of sources
+  touch("tree/CMakeLists.txt");
+  EXPECT_EQ(shipped_model(built), folder_ / "tree/models/nano/nano-1.gguf");
+  touch("usr/share/qw/models/nano/nano.gguf");
+  EXPECT_EQ(shipped_model(installed), folder_ / "usr/share/qw/models/nano/nano.gguf");
+  EXPECT_TRUE(fs::exists(program_file()));
+}
+
 }  // namespace
 }  // namespace qw::apps

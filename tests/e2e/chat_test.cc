@@ -19,6 +19,11 @@ const std::string kModel = QW_SOURCE_DIR "/tests/golden/data/models/qwen3_untied
 
 constexpr int32_t kImStart = 305;
 
+// The folder of the model that ships with qw.
+fs::path shipped() {
+  return QW_SOURCE_DIR "/models/nano";
+}
+
 class ChatProgram : public testing::Test {
  protected:
   std::map<std::string, std::string> env() const { return {{"QW_HOME", home_.path().string()}}; }
@@ -83,6 +88,16 @@ TEST_F(ChatProgram, ALineIsATurnAndPastIdsAreKept) {
   }
   EXPECT_EQ(ran.out, out);
   EXPECT_EQ(n_ids, 24U);
+}
+
+TEST_F(ChatProgram, WithoutAModelItIsTheLastOne) {
+  EXPECT_EQ(pipe({"--greedy", "--max-tokens", "4"}, "x\n").status, fs::exists(shipped()) ? 0 : 2);
+  ASSERT_EQ(short_answers("Hello\n").status, 0);
+  const Ran ran = pipe({"--greedy", "--max-tokens", "8", "--logit-bias", "306=-100"}, "Hello\n");
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, short_answers("Hello\n").out);
+  EXPECT_NE(ran.err.find("qwen3_untied"), ran.err.npos) << ran.err;
+  EXPECT_NE(ran.err.find("qw chat MODEL"), ran.err.npos) << ran.err;
 }
 
 TEST_F(ChatProgram, SameSeedSameAnswers) {

@@ -88,6 +88,16 @@ Result<Past> find_past(const std::filesystem::path& folder) {
   return past;
 }
 
+// The model of a chat that names none: the one last used, else the one that came with qw. Errors:
+// cli.chat_no_model.
+Result<std::string> usual_model(Console& console) {
+  const auto last = remembered_model();
+  const auto model = last ? last : shipped_model(program_file());
+  if (!model) return fail("cli.chat_no_model");
+  console.note(console.text(last ? "chat.last_model" : "chat.shipped_model", {{"model", model->string()}}));
+  return model->string();
+}
+
 Result<bool> converse(Program& program, const ChatFlags& flags, const std::filesystem::path& home, Past past,
                       std::unique_ptr<chat::Terminal> terminal) {
   Console& console = program.console();
@@ -103,6 +113,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                             .tools = !flags.no_tools && renders_tool_calls(renderer, tools::builtin_tools()),
                             .clock = tools::ClockSource::system()};
   QW_TRY(const OpenEngine opened, make_engine(program, flags, open));
+  remember_model(open.checkpoint.path);
   const chat::ChatModel model{
       .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),
       .tokenizer = *open.tokenizer,
@@ -141,7 +152,9 @@ Result<int> chat_command(Program& program, Args args) {
     QW_TRY(past, find_past(home / "chats"));
     if (!flags.model) flags.model = past.journal->model();
   }
-  if (!flags.model) return fail("cli.chat_no_model");
+  if (!flags.model) {
+    QW_TRY(flags.model, usual_model(program.console()));
+  }
   std::unique_ptr<chat::Terminal> terminal;
   if (has_editor(program.console())) {
     QW_TRY(terminal, chat::Terminal::open());

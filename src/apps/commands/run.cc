@@ -5,6 +5,7 @@
 #include "apps/ids_input.h"
 #include "apps/memory.h"
 #include "apps/model_files.h"
+#include "apps/paths.h"
 #include "apps/progress.h"
 #include "apps/sampling_flags.h"
 #include "text/utf8.h"
@@ -292,6 +293,7 @@ Result<int> run_command(Program& program, Args args) {
   QW_TRY(OpenModel open, open_model(program, o.model, o.compute, files));
   if (o.dry_run) return dry_run(program, o, open);
   QW_TRY(const Prompt prompt, make_prompt(o, input, open));
+  if (!prompt.answer.raw) remember_model(open.checkpoint.path);
   return answer(program, o, open, prompt);
 }
 
