@@ -4,7 +4,6 @@
 usage: measure.py corpus            data/tokenizer.txt: the rendered chats of the first shards without the marks of the template; a space
                                     before a letter is made a line break, so that no token joins the two: then a word has the same
                                     tokens in a sentence and in the JSON of a tool call, and copying it is easy
-       measure.py train             tokenizer/tokenizer.json with HF tokenizers, where `qw train-tokenizer` is not at hand
        measure.py count [TOKENIZER] tokens of every shard by kind of chat
 """
 import json
@@ -12,14 +11,12 @@ import re
 import sys
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from synth.common import HERE, WORK
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-MARKS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<tools>", "</tools>"]
-QWEN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
-VOCABULARY = 8192
+TAGS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 
 
 def renderer():
@@ -34,25 +31,12 @@ def shards():
 
 
 def corpus():
-    render, marks = renderer(), re.compile("|".join(map(re.escape, SPECIAL + MARKS)))
+    render, marks = renderer(), re.compile("|".join(map(re.escape, SPECIAL + TAGS)))
     with (WORK / "data/tokenizer.txt").open("w") as out:
         for path in shards()[:2]:
             for line in path.open():
                 text = marks.sub("\n", render(json.loads(line)))
                 out.write(re.sub(r" (?=[^\W\d_])", "\n", text))
-
-
-def train():
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - len(SPECIAL + MARKS), initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=[])
-    tokenizer.train([str(WORK / "data/tokenizer.txt")], trainer)
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
-    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in MARKS])
-    (WORK / "tokenizer").mkdir(exist_ok=True)
-    tokenizer.save(str(WORK / "tokenizer/tokenizer.json"))
 
 
 def count(path):
@@ -72,10 +56,8 @@ def main():
     match sys.argv[1:]:
         case ["corpus"]:
             corpus()
-        case ["train"]:
-            train()
         case ["count", *rest]:
-            count(rest[0] if rest else str(WORK / "tokenizer/tokenizer.json"))
+            count(rest[0] if rest else str(WORK / "base/tokenizer.json"))
         case _:
             sys.exit(__doc__)
 

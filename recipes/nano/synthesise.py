@@ -9,11 +9,11 @@ import json
 import tomllib
 from pathlib import Path
 
-from synth import about, calculator, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools
+from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
-FRESH = {"tools": tools, "calculator": calculator, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
+FRESH = {"tools": tools, "calculator": calculator, "clock": clock, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
 SYSTEM = ["You are a helpful assistant.", "You are nano, a small model.", "Answer briefly.", "Be polite and short.", "You are an assistant with tools.",
           "你是一个有用的助手。", "请简短回答。", "你是nano。"]
 

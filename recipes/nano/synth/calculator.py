@@ -1,12 +1,11 @@
-"""What goes through the built-in tools: arithmetic beyond the small sums (calculator), the time and the date (clock);
-held out: operands. Without the calculator on offer the answer is that it is needed."""
-import datetime
-from decimal import Decimal, getcontext, localcontext
+"""Arithmetic beyond the small sums goes through the calculator; held out: operands. Without it the answer is that it is needed.
+The results are those of qw's own calculator (src/apps/tools)."""
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from fractions import Fraction
 
 from .common import BUILTIN, CALCULATOR, CLOCK, Example, Task, assistant, call, held_out, rng_for, tool_result, user, vary
 from .sums import FORMS, is_direct
 
-getcontext().prec = 15
 DIVIDE = {"en": (["{a} / {b}", "What is {a} divided by {b}?", "{a} divided by {b}", "Divide {a} by {b}.", "How much is {a} / {b}?", "{a} ÷ {b}", "{a}/{b}=?"],
                  ["Could you share {a} among {b}?", "How much does {a} over {b} make?"]),
           "zh": (["{a}/{b}", "{a}除以{b}等于多少？", "{a}除以{b}是多少？", "{a}÷{b}", "计算{a}÷{b}。", "{a}÷{b}等于几？", "算一下{a}除以{b}。"],
@@ -50,44 +49,21 @@ CONVERT_FORMS = {"en": (["How many {v} are {a} {u}?", "Convert {a} {u} to {v}.",
                         ["请用{v}表示{a}{u}。", "{a}{u}相当于几{v}？"])}
 NEEDED = {"en": "I don't know; for that I need the calculator.", "zh": "我不知道，这要用计算器来算。"}
 
-ZONES = {"Tokyo": ("东京", "Asia/Tokyo"), "London": ("伦敦", "Europe/London"), "Paris": ("巴黎", "Europe/Paris"), "New York": ("纽约", "America/New_York"), "Beijing": ("北京", "Asia/Shanghai"),
-         "Shanghai": ("上海", "Asia/Shanghai"), "Berlin": ("柏林", "Europe/Berlin"), "Moscow": ("莫斯科", "Europe/Moscow"), "Sydney": ("悉尼", "Australia/Sydney"), "Delhi": ("德里", "Asia/Kolkata"),
-         "Dubai": ("迪拜", "Asia/Dubai"), "Singapore": ("新加坡", "Asia/Singapore"), "Seoul": ("首尔", "Asia/Seoul"), "Cairo": ("开罗", "Africa/Cairo"), "Rome": ("罗马", "Europe/Rome"),
-         "Madrid": ("马德里", "Europe/Madrid"), "Los Angeles": ("洛杉矶", "America/Los_Angeles"), "Chicago": ("芝加哥", "America/Chicago"), "Toronto": ("多伦多", "America/Toronto"),
-         "Istanbul": ("伊斯坦布尔", "Europe/Istanbul"), "Bangkok": ("曼谷", "Asia/Bangkok"), "Hong Kong": ("香港", "Asia/Hong_Kong"), "Nairobi": ("内罗毕", "Africa/Nairobi"), "Lagos": ("拉各斯", "Africa/Lagos")}
-CLOCK_ASK = {  # kind: language: (trained, evaluated)
-    "time": {"en": (["What time is it?", "What's the time?", "Tell me the time.", "Do you know what time it is?", "How late is it?", "Time?", "What time is it now?"],
-                    ["Could you say what the clock shows?", "Give me the current time."]),
-             "zh": (["现在几点？", "几点了？", "现在是几点？", "告诉我时间。", "现在什么时间？", "现在几点了？", "时间？"], ["请说一下现在的时刻。", "钟上几点了？"])},
-    "date": {"en": (["What is the date today?", "What's today's date?", "Which date is it?", "What date do we have?", "Today's date?", "Tell me the date."],
-                    ["Could you say which date it is today?", "Give me the current date."]),
-             "zh": (["今天几号？", "今天是几月几号？", "今天的日期是什么？", "今天是哪一天？", "告诉我今天的日期。", "现在是几号？"], ["请说一下今天的日期。", "今日是何日？"])},
-    "weekday": {"en": (["What day is it today?", "Which weekday is it?", "What day of the week is it?", "Which day is today?", "Is it Monday today?", "What day do we have today?"],
-                       ["Could you say which day of the week today is?", "Today is what weekday?"]),
-                "zh": (["今天星期几？", "今天是周几？", "今天礼拜几？", "今天是星期几？", "现在是星期几？"], ["请说一下今天是周几。", "今天是一周里的哪一天？"])},
-    "year": {"en": (["What year is it?", "Which year do we have?", "What is the current year?", "Tell me the year.", "Which year is it now?"], ["Could you say which year this is?", "We are in what year?"]),
-             "zh": (["今年是哪一年？", "现在是哪年？", "今年是几几年？", "今年是什么年份？", "告诉我今年的年份。"], ["请说一下现在的年份。", "我们在哪一年？"])},
-    "zone": {"en": (["What time is it in {c}?", "Time in {c}?", "What's the time in {c} now?", "How late is it in {c}?", "Tell me the time in {c}.", "What time do they have in {c}?"],
-                    ["Could you say what time they have in {c}?", "Give me the current time for {c}."]),
-             "zh": (["{c}现在几点？", "{c}几点了？", "现在{c}是几点？", "{c}的时间是多少？", "告诉我{c}的时间。"], ["请说一下{c}此刻几点。", "在{c}，现在什么时候？"])}}
-CLOCK_SAY = {"time": ("It is {time} ({zone}).", "现在是{time}（{zone}）。"), "date": ("Today is {date}.", "今天是{date}。"), "weekday": ("Today is {weekday}.", "今天是{weekday}。"),
-             "year": ("It is the year {year}.", "今年是{year}年。"), "zone": ("In {c} it is {time}.", "{c}现在是{time}。")}
-WEEKDAYS = {"Monday": "星期一", "Tuesday": "星期二", "Wednesday": "星期三", "Thursday": "星期四", "Friday": "星期五", "Saturday": "星期六", "Sunday": "星期日"}
-
 
 def compute(expression):
-    """The calculator's answer as text: exact where finite, else 10 significant digits; None where there is none."""
-    wrapped = "".join(f"D('{t}')" if t[0].isdigit() else t for t in tokens(expression))
+    """The calculator's answer as text: exact for whole numbers and up to 15 digits, else 10 digits; None where there is none."""
+    wrapped = "".join(f"F('{t}')" if t[0].isdigit() else t for t in tokens(expression))
     try:
-        value = eval(wrapped, {"__builtins__": {}}, {"D": Decimal})  # own expressions only: digits and + - * / ( )
-    except ArithmeticError:
+        value = eval(wrapped, {"__builtins__": {}}, {"F": Fraction})  # own expressions only: digits and + - * / ( )
+    except ZeroDivisionError:
         return None
-    if len(value.normalize().as_tuple().digits) > 12:
+    for digits in (15, 10):
         with localcontext() as context:
-            context.prec = 10
-            value = +value
-    text = format(value.normalize(), "f")
-    return text if text not in ("-0", "") else "0"
+            context.prec, context.rounding = digits, ROUND_HALF_UP
+            shown = Decimal(value.numerator) / Decimal(value.denominator) if value.denominator > 1 else value.numerator
+        if Fraction(shown) == value or digits == 10:
+            text = format(shown.normalize(), "f") if value.denominator > 1 else str(shown)
+            return text if abs(value) >= Fraction(1, 1000) or value == 0 else None
 
 
 def tokens(expression):
@@ -157,15 +133,14 @@ def problem(rng, language, split):
     if kind < 0.15:
         return conversion(rng, language, split)
     question, expression = (simple if kind < 0.6 else story)(rng, language, split)
-    result = compute(expression)
-    return question, expression, f"{expression} = {result}"
+    return question, expression, f"{expression} = {compute(expression)}"
 
 
 def fresh(rng, language, wording, unseen):
     """A problem whose operands are in the training or in the evaluation half, and whose result is short enough to be said."""
     while True:
         question, expression, answer = problem(rng, language, wording)
-        if held_out("calculator", expression, share=0.05) == unseen and len(answer) < 60:
+        if held_out("calculator", expression, share=0.05) == unseen and len(answer) < 60 and compute(expression):
             return question, expression, answer
 
 
@@ -182,22 +157,6 @@ def rounds(rng, language, count):
     return messages
 
 
-def clock_round(rng, language, split):
-    kind = rng.choice(("time", "time", "date", "weekday", "year", "zone", "zone"))
-    moment = datetime.datetime(2024, 1, 1) + datetime.timedelta(minutes=rng.randrange(60 * 24 * 365 * 8))
-    city = rng.choice(list(ZONES))
-    zone = ZONES[city][1] if kind == "zone" else rng.choice(("UTC", "UTC", "Europe/Berlin", "Asia/Shanghai", "America/New_York", "CET"))
-    weekday = list(WEEKDAYS)[moment.weekday()]
-    result = {"date": moment.strftime("%Y-%m-%d"), "time": moment.strftime("%H:%M"), "weekday": weekday, "zone": zone}
-    name = city if language == "en" else ZONES[city][0]
-    said = {**result, "c": name, "year": moment.year, "weekday": weekday if language == "en" else WEEKDAYS[weekday]}
-    question = rng.choice(CLOCK_ASK[kind][language][split]).format(c=name)
-    answer = CLOCK_SAY[kind][language == "zh"].format(**said)
-    if question == "Is it Monday today?":
-        answer = "Yes, today is Monday." if weekday == "Monday" else f"No, today is {weekday}."
-    return question, {"zone": zone} if kind == "zone" else {}, result, answer
-
-
 def box(rng):
     tools = rng.choice(([CALCULATOR], BUILTIN, BUILTIN, BUILTIN, [CLOCK, CALCULATOR]))
     return list(tools)
@@ -212,13 +171,6 @@ def train(shard, count):
             question, _, _ = fresh(rng, language, 0, False)
             yield Example("calculator", language, [user(vary(rng, question, language)), assistant(NEEDED[language])],
                           [CLOCK] if rng.random() < 0.3 else [], joinable=False)
-        elif kind < 0.2:
-            messages = []
-            for _ in range(rng.choice((1, 1, 2))):
-                question, arguments, result, answer = clock_round(rng, language, 0)
-                messages += [user(vary(rng, question, language)), call("clock", arguments), tool_result(result), assistant(answer)]
-            tools = [CLOCK] if rng.random() < 0.15 else list(BUILTIN)
-            yield Example("clock", language, messages, tools, joinable=False)
         else:
             yield Example("calculator", language, rounds(rng, language, rng.choice((1, 2, 3))), box(rng), joinable=False)
 
@@ -233,8 +185,3 @@ def tasks():
             if i < 60:
                 messages = [user(question), call("calculator", {"expression": expression}), tool_result({"result": compute(expression)})]
                 yield Task("calculator_answer", language, messages, [answer], "equal", tools=list(BUILTIN), plain=True)
-        for i in range(40):
-            question, arguments, result, answer = clock_round(rng, language, 1)
-            yield Task("clock", language, [user(question)], tools=list(BUILTIN), tool_calls=[{"name": "clock", "arguments": arguments}], plain=True)
-            yield Task("clock_answer", language, [user(question), call("clock", arguments), tool_result(result)], [answer], "equal",
-                       tools=list(BUILTIN), plain=True)

@@ -53,7 +53,7 @@ def shape_name(rng, words):
         return "_".join(words)
     if r < 0.85:
         return words[0] + "".join(w.capitalize() for w in words[1:])
-    return "-".join(words) if r < 0.93 else words[0] + "." + "_".join(words[1:])
+    return "-".join(words) if r < 0.93 or len(words) < 2 else words[0] + "." + "_".join(words[1:])
 
 
 class Tool:

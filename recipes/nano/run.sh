@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The whole recipe of nano: fetch, synthesise, check, tokenizer, train, evaluate, quantise. A stage that is done is skipped;
+# called again after an interruption it goes on (training from its newest checkpoint).
+#   QW=PROGRAM (build/release/src/apps/qw of this tree)   QW_NANO=FOLDER of all that is made (/opt/qw-dev/nano)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+export QW_NANO=${QW_NANO:-/opt/qw-dev/nano}
+qw=${QW:-$here/../../build/release/src/apps/qw}
+python=$QW_NANO/venv/bin/python
+mkdir -p "$QW_NANO"
+cd "$QW_NANO"
+
+stage() {  # stage FILE COMMAND…: runs the command unless FILE is there, and makes it when the command ends well
+  [[ -e $1 ]] && return
+  echo "== $2 ${*:3}" >&2
+  "${@:2}"
+  touch "$1"
+}
+
+tokenizer() {
+  mkdir -p base
+  "$python" "$here/measure.py" corpus
+  "$qw" train-tokenizer --vocab 8192 --tags --template "$here/chat_template.jinja" --out base data/tokenizer.txt
+  cp "$here/config.json" "$here/generation_config.json" base/
+}
+
+train() {
+  cp "$here/train.toml" train.toml
+  if compgen -G "nano/checkpoint*" >/dev/null; then "$qw" train train.toml --resume; else "$qw" train train.toml; fi
+}
+
+evaluate() { "$qw" eval "$1" eval/*.jsonl --out "$2"; }
+
+quantise() { "$qw" merge nano - nano-q8_0.gguf --to gguf --type q8_0; }
+
+stage .fetched python3 "$here/fetch.py"
+stage .synthesised "$python" "$here/synthesise.py" --out "$QW_NANO"
+stage .checked "$python" "$here/check.py"
+stage .tokenizer tokenizer
+stage .trained train
+stage .quantised quantise
+stage .evaluated evaluate nano-q8_0.gguf results.jsonl
