@@ -33,7 +33,7 @@ void ModelFlags::add_context_option(CommandLine& line) {
 }
 
 void ModelFlags::add_adapter_option(CommandLine& line) {
-  line.text("--adapter", "DIR", &adapter, "help.adapter");
+  line.text("--adapter", "ADAPTER", &adapter, "help.adapter");
 }
 
 Result<DType> ModelFlags::kv_dtype(DType usual) const {
@@ -62,7 +62,7 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   if (flags.adapter) {
     WeightList weights;
     out.model->visit(weights);
-    QW_TRY(out.adapter, read_peft_adapter(*flags.adapter, weights.weights(), *out.backend));
+    QW_TRY(out.adapter, read_adapter(*flags.adapter, out.checkpoint.config, weights.weights(), *out.backend));
     for (const Error& warning : out.adapter->warnings) program.console().warn(warning);
   }
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

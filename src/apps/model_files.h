@@ -12,7 +12,7 @@
 #include "core/backend.h"
 #include "core/dtype.h"
 #include "engine/engine.h"
-#include "io/peft.h"
+#include "io/gguf_adapter.h"
 #include "models/model.h"
 
 namespace qw::apps {

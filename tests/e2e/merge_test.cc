@@ -93,6 +93,25 @@ TEST_F(Merge, RunAnswersWithTheAdapter) {
             qw({"run", model, "--dry-run", "--json"}).json()["weight_bytes"]);
 }
 
+TEST_F(Merge, AdaptersChangeTheirForm) {
+  const std::string base = kData + "/models/llama", peft = kData + "/adapters/llama_patterns";
+  const std::string gguf = folder / "a.gguf", back = folder / "back";
+  ASSERT_EQ(qw({"merge", base, peft, gguf, "--to", "gguf-adapter"}).status, 0);
+  const Ran ran = qw({"merge", base, gguf, back, "--to", "peft", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.json()["tensors"], 16);
+  const auto answer = [&](const std::string& adapter_path) {
+    const Ran r = qw({"run", base, "--ids", "[3, 1, 4, 1, 5]", "--greedy", "--ignore-eos", "--max-tokens",
+                      "12", "--json", "--kv", "f32", "--adapter", adapter_path});
+    EXPECT_EQ(r.status, 0) << r.err;
+    return r.json()["ids"];
+  };
+  EXPECT_EQ(answer(gguf), answer(peft));
+  EXPECT_EQ(answer(back), answer(peft));
+  EXPECT_EQ(qw({"merge", base, "-", folder / "x", "--to", "peft"}).status, 2);
+  EXPECT_EQ(qw({"merge", base, peft, folder / "x", "--to", "peft", "--type", "f16"}).status, 2);
+}
+
 TEST_F(Merge, SaysWhatIsWrong) {
   const std::string there = folder.file("there", "x");
   const Ran exists = qw({"merge", model, adapter, there});

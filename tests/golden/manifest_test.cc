@@ -50,7 +50,8 @@ const std::map<std::string, std::vector<std::string>>& readers() {
       {"gguf", {"Cases/GgufGolden"}},
       {"blocks", {"GgufBlocks"}},
       {"learning", {"Golden/Learning"}},
-      {"adapters", {"Golden/PeftGolden", "Golden/MergeGolden", "Golden/GgufMergeGolden"}},
+      {"adapters",
+       {"Golden/PeftGolden", "Golden/MergeGolden", "Golden/GgufMergeGolden", "Golden/GgufAdapterGolden"}},
       {"training", {"Golden/Training"}}};
   return table;
 }

@@ -1,5 +1,5 @@
 // qw merge: a model with an adapter folded into its weights, or as it is, written as a Hugging Face folder or
-// as a GGUF file.
+// as a GGUF file; or the adapter alone in the other of its two forms.
 // Test: tests/e2e/merge_test.cc
 #include <algorithm>
 
@@ -40,6 +40,10 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
   return best;
 }
 
+bool adapter_alone(const Options& o) {
+  return o.to == "peft" || o.to == "gguf-adapter";
+}
+
 bool to_gguf(const Options& o) {
   return o.to ? *o.to == "gguf" : fs::path(o.out).extension() == ".gguf";
 }
@@ -71,10 +75,21 @@ Status write_gguf_file(const Options& o, const OpenModel& open, QuantFormat form
   return write_gguf(o.out, plan, rows, progress);
 }
 
-Status report(Program& program, const Options& o, QuantFormat format, const WeightRows& rows) {
+std::vector<Shape> shapes_of(const WeightRows& rows) {
+  std::vector<Shape> out;
+  for (const WeightRows::Item& item : rows.items()) out.push_back(item.shape);
+  return out;
+}
+std::vector<Shape> shapes_of(const AdapterSet& set) {
+  std::vector<Shape> out;
+  for (const auto& [name, lora] : set.all()) out.insert(out.end(), {lora.a.shape, lora.b.shape});
+  return out;
+}
+
+Status report(Program& program, const Options& o, QuantFormat format, const std::vector<Shape>& shapes) {
   int64_t elements = 0;
-  for (const WeightRows::Item& item : rows.items()) elements += item.shape.elements();
-  const size_t tensors = rows.items().size();
+  for (const Shape& shape : shapes) elements += shape.elements();
+  const size_t tensors = shapes.size();
   if (program.json()) {
     const Json json{
         {"out", o.out}, {"type", traits(format).name}, {"tensors", tensors}, {"elements", elements}};
@@ -88,6 +103,13 @@ Status report(Program& program, const Options& o, QuantFormat format, const Weig
       "\n");
 }
 
+Result<int> write_adapter(Program& program, const Options& o, const OpenModel& open) {
+  QW_TRY(o.to == "peft" ? write_peft_adapter(o.out, *open.adapter, *open.backend)
+                        : write_gguf_adapter(o.out, *open.adapter, open.checkpoint.config, *open.backend));
+  QW_TRY(report(program, o, QuantFormat::f32, shapes_of(*open.adapter->set)));
+  return kExitOk;
+}
+
 }  // namespace
 
 Result<int> merge_command(Program& program, Args args) {
@@ -96,16 +118,21 @@ Result<int> merge_command(Program& program, Args args) {
   line.argument("MODEL", &o.model, true);
   line.argument("ADAPTER", &o.adapter, true);
   line.argument("OUT", &o.out, true);
-  line.choice("--to", {"hf", "gguf"}, &o.to, "help.merge.to");
+  line.choice("--to", {"hf", "gguf", "peft", "gguf-adapter"}, &o.to, "help.merge.to");
   line.choice("--type", {"f32", "f16", "bf16", "q8_0"}, &o.type, "help.merge.type");
   line.flag("--strict", &o.compute.strict, "help.strict");
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   if (o.type == "q8_0" && !to_gguf(o))
     return fail("cli.only_with", {{"option", "--type q8_0"}, {"other", "--to gguf"}});
+  if (adapter_alone(o) && o.type)
+    return fail("cli.exclusive", {{"option", "--type"}, {"other", "--to " + *o.to}});
+  if (adapter_alone(o) && o.adapter == "-")
+    return fail("cli.missing_argument", {{"shown", "ADAPTER"}, {"command", "merge"}});
   QW_TRY(check_out(o.out));
   if (o.adapter != "-") o.compute.adapter = o.adapter;
   QW_TRY(const OpenModel open, open_model(program, o.model, o.compute, {.tokenizer = false}));
+  if (adapter_alone(o)) return write_adapter(program, o, open);
   const QuantFormat format = o.type ? *format_named(*o.type) : usual_format(open.checkpoint);
   WeightList weights;
   open.model->visit(weights);
@@ -118,7 +145,7 @@ Result<int> merge_command(Program& program, Args args) {
     QW_TRY(to_gguf(o) ? write_gguf_file(o, open, format, rows, show)
                       : write_folder(o, open, format, rows, show));
   }
-  QW_TRY(report(program, o, format, rows));
+  QW_TRY(report(program, o, format, shapes_of(rows)));
   return kExitOk;
 }
 
