@@ -119,6 +119,16 @@ TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
   EXPECT_LT(losses("more").front(), losses("lora").front());
 }
 
+TEST_F(TrainTest, AModelThatCameAsOneFileBecomesOne) {
+  const Ran ran = qw({"train", config("file", "", "../gguf/qwen3_untied.F32.gguf")});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_LT(losses("file").back(), losses("file").front());
+  const Ran answer = qw({"run", out("file") + "/model.gguf", "say 3", "--greedy", "--max-tokens", "4"});
+  EXPECT_EQ(answer.status, 0) << answer.err;
+  const Ran quantised = qw({"train", config("quantised", "", "../gguf/llama_blocks.Q8_0.gguf")});
+  EXPECT_NE(quantised.err.find("qlora"), quantised.err.npos) << quantised.err;
+}
+
 TEST_F(TrainTest, PreferencesAreLearntFromTheirStart) {
   data =
       folder.file("pairs.jsonl",

@@ -7,6 +7,7 @@
 #include "apps/memory.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
+#include "apps/weight_type.h"
 #include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
 
@@ -20,25 +21,6 @@ struct Options {
   std::optional<std::string> to, type;
   ModelFlags compute;
 };
-
-std::optional<QuantFormat> format_named(std::string_view name) {
-  for (const QuantFormat f : {QuantFormat::f32, QuantFormat::f16, QuantFormat::bf16, QuantFormat::q8_0})
-    if (traits(f).name == name) return f;
-  return std::nullopt;
-}
-
-// The float format that most numbers of the checkpoint have; bf16 where blocks are among them.
-QuantFormat usual_format(const Checkpoint& checkpoint) {
-  QuantFormat best = QuantFormat::bf16;
-  int64_t most = 0;
-  for (const auto& [name, count] : checkpoint.formats) {
-    const auto format = format_named(name);
-    if (!format || !traits(*format).is_float) return QuantFormat::bf16;
-    if (count.elements > most) best = *format;
-    most = std::max(most, count.elements);
-  }
-  return best;
-}
 
 bool adapter_alone(const Options& o) {
   return o.to == "peft" || o.to == "gguf-adapter";

@@ -82,7 +82,7 @@ class StepLine {
   bool shown_, drawn_ = false;
 };
 
-Status say_plan(Program& program, const TrainSetup& s, const TrainConfig& config) {
+Status say_plan(Program& program, const TrainSetup& s) {
   const train::TrainMemory& m = s.memory;
   int64_t learning = 0;
   for (const Weight* w : s.learning) learning += w->shape.elements();
@@ -107,18 +107,11 @@ Status say_plan(Program& program, const TrainSetup& s, const TrainConfig& config
                         {"gradients", bytes_text(m.gradients)},
                         {"optimizer", bytes_text(m.optimizer)},
                         {"activations", bytes_text(m.activations)}}));
-  (void)config;
   return {};
 }
 
-// Where an earlier run stopped, or the beginning. Errors: train.exists (args folder): without --resume
-// nothing is written over.
-Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, const TrainConfig& config,
-               bool resume) {
-  if (!resume) {
-    if (folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
-    return {};
-  }
+// The newest checkpoint, where there is one; else the run begins.
+Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, const TrainConfig& config) {
   const auto newest = train::newest_checkpoint(folder.checkpoints());
   if (!newest) return {};
   QW_TRY(train::load_checkpoint(*newest, *s.trainer, train::config_json(config), *s.backend));
@@ -133,7 +126,7 @@ Result<int> train_now(Program& program, const TrainConfig& config, TrainSetup& s
   QW_TRY(const train::RunFolder folder, train::RunFolder::open(config.out));
   if (!resume && folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
   QW_TRY(make_trainer(s, config));
-  QW_TRY(take_up(program, folder, s, config, resume));
+  if (resume) QW_TRY(take_up(program, folder, s, config));
   std::atomic<bool> stop = false;
   StepLine line(console);
   const train::RunHooks hooks{
@@ -186,7 +179,7 @@ Result<int> train_command(Program& program, Args args) {
   QW_TRY(const std::string text, read_input(*file));
   QW_TRY(const TrainConfig config, train::parse_config(text, *file));
   QW_TRY(const auto setup, open_training(program, config, *file));
-  if (dry_run || !program.json()) QW_TRY(say_plan(program, *setup, config));
+  if (dry_run || !program.json()) QW_TRY(say_plan(program, *setup));
   if (dry_run) return kExitOk;
   return train_now(program, config, *setup, resume);
 }

@@ -8,7 +8,9 @@
 #include "apps/progress.h"
 #include "apps/tokenizer_files.h"
 #include "apps/train/sampling.h"
+#include "apps/weight_type.h"
 #include "backend/cpu/cpu_backend.h"
+#include "io/gguf_export.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
 #include "train/init.h"
@@ -28,40 +30,43 @@ void show_warnings(Program& program, std::vector<Error>& warnings, const std::st
   for (Error& w : warnings) program.console().warn(w.with("file", file));
 }
 
-// A model of its own kind and size with random weights.
-Status open_random(TrainSetup& s, Program& program, const TrainConfig& config) {
-  QW_TRY(s.model_path, resolve_hf_folder(s.model_path));
-  const auto file = s.model_path / "config.json";
-  QW_TRY(s.model_config, parse_json_file(file));
-  QW_TRY(LoadedModel made, make_model(s.model_config));
-  show_warnings(program, made.warnings, file.string());
-  s.model = std::move(made.model);
-  s.tokenizer_folder = s.model_path;
-  train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed),
-                          s.model_config.value("initializer_range", 0.02));
-  s.model->visit(init);
-  QW_TRY(init.finish());
-  QW_TRY(s.tokenizer, Tokenizer::from_folder(s.model_path));
-  return {};
+// What a model that was never stored says of itself; f32 where it does not.
+QuantFormat dtype_of(const Json& config) {
+  const std::string dtype = config.value("dtype", config.value("torch_dtype", "float32"));
+  if (dtype == "bfloat16") return QuantFormat::bf16;
+  return dtype == "float16" ? QuantFormat::f16 : QuantFormat::f32;
 }
 
-Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& config) {
-  QW_TRY(Checkpoint checkpoint, open_checkpoint(s.model_path));
-  const bool quantised = std::any_of(checkpoint.formats.begin(), checkpoint.formats.end(), [](const auto& f) {
-    return f.first != "f32" && f.first != "f16" && f.first != "bf16" && f.first != "f64";
-  });
-  if (quantised && config.method == "full") return fail("train.quantised", {{"file", s.model_path.string()}});
-  if (!quantised && config.method == "qlora")
-    return fail("train.not_quantised", {{"file", s.model_path.string()}});
-  QW_TRY(s.tokenizer, checkpoint_tokenizer(checkpoint));
-  QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *s.backend,
+// A model of its own kind and size with random weights.
+Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
+                   const std::filesystem::path& path) {
+  QW_TRY(s.checkpoint.path, resolve_hf_folder(path));
+  const auto file = s.checkpoint.path / "config.json";
+  QW_TRY(s.checkpoint.config, parse_json_file(file));
+  QW_TRY(LoadedModel made, make_model(s.checkpoint.config));
+  show_warnings(program, made.warnings, file.string());
+  s.model = std::move(made.model);
+  s.checkpoint.tokenizer_folder = s.checkpoint.path;
+  train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed),
+                          s.checkpoint.config.value("initializer_range", 0.02));
+  s.model->visit(init);
+  return init.finish();
+}
+
+Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& config,
+                       const std::filesystem::path& path) {
+  QW_TRY(s.checkpoint, open_checkpoint(path));
+  const bool quantised =
+      std::any_of(s.checkpoint.formats.begin(), s.checkpoint.formats.end(), [](const auto& f) {
+        const auto format = format_named(f.first);
+        return !format || !traits(*format).is_float;
+      });
+  if (quantised && config.method == "full") return fail("train.quantised", {{"file", path.string()}});
+  if (!quantised && config.method == "qlora") return fail("train.not_quantised", {{"file", path.string()}});
+  QW_TRY(LoadedModel loaded, load_model(s.checkpoint.config, *s.checkpoint.weights, *s.backend,
                                         {.strict = false, .trainable = config.method == "full"}));
-  show_warnings(program, loaded.warnings, checkpoint.path.string());
+  show_warnings(program, loaded.warnings, s.checkpoint.path.string());
   s.model = std::move(loaded.model);
-  s.model_path = checkpoint.path;
-  s.model_config = std::move(checkpoint.config);
-  s.tokenizer_folder = checkpoint.tokenizer_folder;
-  s.formats = std::move(checkpoint.formats);
   return {};
 }
 
@@ -94,7 +99,7 @@ Status open_adapter(TrainSetup& s, const TrainConfig& config) {
                         .dropout = config.lora.dropout,
                         .rslora = config.lora.rslora,
                         .targets = config.lora.targets,
-                        .base_model = s.model_path.string()};
+                        .base_model = s.checkpoint.path.string()};
     QW_TRY(s.adapter, make_lora_adapter(spec, s.all, *s.backend, static_cast<uint64_t>(config.seed)));
   }
   s.learning = s.adapter->set->weights();
@@ -111,7 +116,7 @@ Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
     if (config.method != "full") {
       s.other = s.model;
     } else {
-      QW_TRY(s.other, open_frozen(s, program, s.model_path));
+      QW_TRY(s.other, open_frozen(s, program, s.checkpoint.path));
     }
   }
   return {};
@@ -156,7 +161,7 @@ train::Generate longest_answers(const TrainConfig& config) {
   };
 }
 
-Status plan_memory(TrainSetup& s, Program& program, const TrainConfig& config) {
+Status plan_memory(TrainSetup& s, const TrainConfig& config) {
   const auto objective = make_objective(s, config, s.data, longest_answers(config));
   std::vector<Weight*> weights = s.all;
   if (s.other != nullptr && s.other != s.model) {
@@ -173,7 +178,6 @@ Status plan_memory(TrainSetup& s, Program& program, const TrainConfig& config) {
     return fail("train.memory", {{"needed", bytes_text(needed)},
                                  {"available", bytes_text(room)},
                                  {"activations", bytes_text(s.memory.activations)}});
-  (void)program;
   return {};
 }
 
@@ -184,12 +188,13 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   auto s = std::make_unique<TrainSetup>();
   const bool f32 = config.precision == "f32";
   QW_TRY(s->backend, open_backend(program, config, f32 ? Products::f32_packed : Products::bf16));
-  QW_TRY(s->model_path, resolve_model(config.model));
+  QW_TRY(const auto path, resolve_model(config.model));
   if (config.init == "random") {
-    QW_TRY(open_random(*s, program, config));
+    QW_TRY(open_random(*s, program, config, path));
   } else {
-    QW_TRY(open_pretrained(*s, program, config));
+    QW_TRY(open_pretrained(*s, program, config, path));
   }
+  QW_TRY(s->tokenizer, checkpoint_tokenizer(s->checkpoint));
   if (config.seq_len > s->model->info().max_positions)
     return fail(
         "train.too_long",
@@ -209,7 +214,7 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   QW_TRY(read_data(*s, program, config, config.data, "ui.train.reading", s->data));
   if (!config.eval_data.empty())
     QW_TRY(read_data(*s, program, config, config.eval_data, "ui.train.reading", s->eval_data));
-  QW_TRY(plan_memory(*s, program, config));
+  QW_TRY(plan_memory(*s, config));
   return s;
 }
 
@@ -230,22 +235,21 @@ Status make_trainer(TrainSetup& s, const TrainConfig& config) {
 
 Status save_trained(TrainSetup& s, const TrainConfig& config) {
   if (s.adapter) return write_peft_adapter(config.out, *s.adapter, *s.backend);
-  QuantFormat format = QuantFormat::f32;
-  std::string dtype = config.save_dtype;
-  if (dtype == "model") {
-    // What most of the model was stored in; a model that was never stored says it in its config.
-    int64_t most = 0;
-    dtype = s.model_config.value("dtype", s.model_config.value("torch_dtype", "float32"));
-    for (const auto& [name, count] : s.formats)
-      if (count.elements > most) {
-        most = count.elements;
-        dtype = name;
-      }
-  }
-  if (dtype == "bf16" || dtype == "bfloat16") format = QuantFormat::bf16;
-  if (dtype == "f16" || dtype == "float16") format = QuantFormat::f16;
+  QuantFormat format = usual_format(s.checkpoint);
+  if (config.init == "random") format = dtype_of(s.checkpoint.config);
+  if (config.save_dtype != "model") format = *format_named(config.save_dtype);
   WeightRows rows(s.all, *s.backend);
-  const HfFolderPlan plan{.files_from = s.tokenizer_folder, .config = s.model_config, .format = format};
+  if (s.checkpoint.kind == CheckpointKind::gguf) {
+    GgufModelPlan plan{.config = s.checkpoint.config,
+                       .generation = s.checkpoint.generation,
+                       .tokenizer = {},
+                       .name = s.checkpoint.name,
+                       .format = format};
+    QW_TRY(plan.tokenizer, tokenizer_for_gguf(s.checkpoint));
+    return write_gguf(std::filesystem::path(config.out) / "model.gguf", plan, rows);
+  }
+  const HfFolderPlan plan{
+      .files_from = s.checkpoint.tokenizer_folder, .config = s.checkpoint.config, .format = format};
   return write_hf_folder(config.out, plan, rows);
 }
 

@@ -15,12 +15,9 @@
 namespace qw::apps {
 
 struct TrainSetup {
-  std::unique_ptr<Backend> backend;        // outlives everything below
-  std::unique_ptr<Backend> sampling;       // on-policy distillation: writes the answers
-  std::filesystem::path model_path;        // resolved
-  Json model_config;                       // config.json
-  std::filesystem::path tokenizer_folder;  // empty: the model is one file
-  std::map<std::string, FormatCount> formats;
+  std::unique_ptr<Backend> backend;   // outlives everything below
+  std::unique_ptr<Backend> sampling;  // on-policy distillation: writes the answers
+  Checkpoint checkpoint;              // its weights are taken; a model with random weights has none
   std::optional<Tokenizer> tokenizer;
   std::optional<ChatRenderer> renderer;
   std::shared_ptr<Model> model, other;  // other: teacher or reference
@@ -38,7 +35,8 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train:
                                                   std::string_view config_file);
 Status make_trainer(TrainSetup& setup, const train::TrainConfig& config);
 
-// The model or adapter as it stands, into config.out.
+// The model or adapter as it stands, into config.out: a Hugging Face folder, model.gguf where the model came
+// from such a file, or a PEFT folder.
 Status save_trained(TrainSetup& setup, const train::TrainConfig& config);
 
 }  // namespace qw::apps
