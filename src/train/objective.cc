@@ -33,19 +33,31 @@ double sum_of(const std::vector<double>& rows) {
   return sum;
 }
 
-class Language : public Objective {
+// An objective whose micro-batches are documents of one dataset, as they stand.
+class Batched : public Objective {
+ protected:
+  // Answers how many targets they have.
+  int64_t make_batches(const Dataset& data, const std::vector<std::vector<int64_t>>& micro_samples) {
+    micros_.clear();
+    tokens_ = 0;
+    int64_t targets = 0;
+    for (const auto& samples : micro_samples) targets += add_batch(make_micro_batch(data, samples));
+    return targets;
+  }
+  int64_t add_batch(MicroBatch batch) {
+    micros_.push_back(std::move(batch));
+    return static_cast<int64_t>(micros_.back().targets.size());
+  }
+
+  std::vector<MicroBatch> micros_;
+};
+
+class Language : public Batched {
  public:
   Language(Learner learner, const Dataset& data) : learner_(std::move(learner)), data_(data) {}
 
   Result<int64_t> prepare(const std::vector<std::vector<int64_t>>& micro_samples, int64_t) override {
-    micros_.clear();
-    tokens_ = 0;
-    int64_t terms = 0;
-    for (const auto& samples : micro_samples) {
-      micros_.push_back(make_micro_batch(data_, samples));
-      terms += static_cast<int64_t>(micros_.back().targets.size());
-    }
-    return terms;
+    return make_batches(data_, micro_samples);
   }
 
   double run(Ctx& cx, size_t micro, double weight) override {
@@ -63,28 +75,23 @@ class Language : public Objective {
  private:
   Learner learner_;
   const Dataset& data_;
-  std::vector<MicroBatch> micros_;
 };
 
 double log_sigmoid(double x) {
   return x > 0 ? -std::log1p(std::exp(-x)) : x - std::log1p(std::exp(x));
 }
 
-class Dpo : public Objective {
+class Dpo : public Batched {
  public:
   Dpo(Learner learner, std::shared_ptr<const Model> reference, const Dataset& data, const DpoOptions& options)
       : learner_(std::move(learner)), reference_(std::move(reference)), data_(data), options_(options) {}
 
   Result<int64_t> prepare(const std::vector<std::vector<int64_t>>& micro_samples, int64_t) override {
-    micros_.clear();
-    tokens_ = 0;
+    make_batches(data_, micro_samples);
     accurate_ = margin_ = pairs_ = 0;
-    int64_t terms = 0;
-    for (const auto& samples : micro_samples) {
-      micros_.push_back(make_micro_batch(data_, samples));
-      terms += static_cast<int64_t>(samples.size());
-    }
-    return terms;
+    int64_t pairs = 0;
+    for (const auto& samples : micro_samples) pairs += static_cast<int64_t>(samples.size());
+    return pairs;
   }
 
   double run(Ctx& cx, size_t micro, double weight) override {
@@ -157,11 +164,10 @@ class Dpo : public Objective {
   std::shared_ptr<const Model> reference_;
   const Dataset& data_;
   DpoOptions options_;
-  std::vector<MicroBatch> micros_;
   double accurate_ = 0, margin_ = 0, pairs_ = 0;
 };
 
-class Distill : public Objective {
+class Distill : public Batched {
  public:
   Distill(Learner learner, std::shared_ptr<const Model> teacher, const Dataset& data,
           const DistillOptions& options, Generate generate)
@@ -172,19 +178,14 @@ class Distill : public Objective {
         generate_(std::move(generate)) {}
 
   Result<int64_t> prepare(const std::vector<std::vector<int64_t>>& micro_samples, int64_t step) override {
-    micros_.clear();
-    tokens_ = 0;
-    int64_t terms = 0;
+    if (!generate_) return make_batches(data_, micro_samples);
+    make_batches(data_, {});
+    int64_t targets = 0;
     for (const auto& samples : micro_samples) {
-      if (generate_) {
-        QW_TRY(const Dataset answered, answer(samples, step));
-        micros_.push_back(make_micro_batch(answered, answered.documents));
-      } else {
-        micros_.push_back(make_micro_batch(data_, samples));
-      }
-      terms += static_cast<int64_t>(micros_.back().targets.size());
+      QW_TRY(const Dataset answered, answer(samples, step));
+      targets += add_batch(make_micro_batch(answered, answered.documents));
     }
-    return terms;
+    return targets;
   }
 
   double run(Ctx& cx, size_t micro, double weight) override {
@@ -237,7 +238,6 @@ class Distill : public Objective {
   const Dataset& data_;
   DistillOptions options_;
   Generate generate_;
-  std::vector<MicroBatch> micros_;
 };
 
 }  // namespace
