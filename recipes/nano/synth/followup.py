@@ -28,7 +28,7 @@ def other_country(rng, language, split):
         last = i == len(picked) - 1
         text = rng.choice(wordings) if i == 0 else upper_first(rng.choice(OTHER[language][split if last else 0]).format(x=fact["c"]))
         messages += [user(text), assistant(answer)]
-    return messages, [picked[-1][relation]], "contains"
+    return messages, *facts.judged(relation, picked[-1], answer)
 
 
 def same_country(rng, language, split):
@@ -39,7 +39,7 @@ def same_country(rng, language, split):
         wordings, answer = facts.questions(relation, language, fact, "train")
         last = i == len(kinds) - 1
         messages += [user(rng.choice(wordings if i == 0 else IT[relation][language][split if last else 0])), assistant(answer)]
-    return (messages, [fact[kinds[-1]]], "contains") if len(kinds) > 1 else same_country(rng, language, split)
+    return (messages, *facts.judged(kinds[-1], fact, answer)) if len(kinds) > 1 else same_country(rng, language, split)
 
 
 def word(entry, kind, index):
@@ -70,7 +70,7 @@ def chain_of_sums(rng, language, split):
         options = [(o, n) for o in "+-*" for n in range(1, 31) if sums.is_direct(value, o, n) and 0 <= sums.result(value, o, n) <= 99 and not sums.is_test(value, o, n)]
         op, b = rng.choice(options)
         messages += [user(rng.choice(STEP[op][language][split if i == steps - 1 else 0]).format(b=b)), assistant(sums.answer(value, op, b))]
-        expected = [sums.answer(value, op, b), str(sums.result(value, op, b))]
+        expected = sums.accepted(value, op, b)
         value = sums.result(value, op, b)
     return messages, expected, "equal"
 
