@@ -43,6 +43,13 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
+// 12,345,678
+std::string grouped(int64_t n) {
+  std::string out = fmt::format("{}", n);
+  for (size_t i = out.size(); i > 3; i -= 3) out.insert(i - 3, 1, ',');
+  return out;
+}
+
 Curve curve(const std::vector<Json>& lines, const std::string& key, const std::string& colour) {
   Curve out{key, colour, {}};
   for (const Json& line : lines) {
@@ -136,14 +143,13 @@ std::string report_html(const std::string& title, const std::vector<Json>& lines
       "stroke:#333}}"
       "text{{fill:#aaa}}.k{{color:#bbb}}}}</style>\n<h1>{0}</h1>\n",
       escaped(title));
-  double tokens = 0;
-  int64_t steps = 0;
+  int64_t steps = 0, tokens = 0;
   for (const Json& line : lines)
     if (line.contains("loss")) {
       ++steps;
-      tokens += line.value("tokens", 0.0);
+      tokens += line.value("tokens", int64_t{0});
     }
-  out += fmt::format("<p>{} steps, {:.4g} tokens</p>\n", steps, tokens);
+  out += fmt::format("<p>{} steps, {} tokens</p>\n", grouped(steps), grouped(tokens));
   out += chart("Loss", {curve(lines, "loss", "#4477aa"), curve(lines, "eval_loss", "#cc3311")});
   out += chart("Accuracy of preferences", {curve(lines, "accuracy", "#117733")});
   out += chart("Learning rate", {curve(lines, "lr", "#aa7700")});

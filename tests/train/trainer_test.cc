@@ -290,7 +290,7 @@ TEST(RunLog, TheReportNeedsNothingElseAndEscapes) {
   EXPECT_NE(html.find("a&lt;b&gt;&amp;&quot;c&quot;"), html.npos);
   EXPECT_EQ(html.find("<script"), html.npos);
   EXPECT_NE(html.find("<path d=\"M"), html.npos);
-  EXPECT_NE(html.find("3000 steps, 3e+04 tokens"), html.npos);
+  EXPECT_NE(html.find("3,000 steps, 30,000 tokens"), html.npos);
   EXPECT_LT(html.size(), 200000u);  // long curves are thinned
 }
 
