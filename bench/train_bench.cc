@@ -88,14 +88,16 @@ void report(const Options& o, const TimedBackend& timed, StepTime step, double f
   const double rate = kRows * kLength / step.wall, gflops = rate * flop_a_token / 1e9;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
+  const int threads = o.threads > 0 ? o.threads : available_cores();
   if (o.json) {
     fmt::print(
-        "{{\"qw\": \"{}\", \"shape\": \"{}\", \"precision\": \"{}\", \"tok_s\": {:.0f}, \"gflop_s\": {:.1f}, "
+        "{{\"qw\": \"{}\", \"shape\": \"{}\", \"precision\": \"{}\", \"tok_s\": {:.0f}, \"tok_s_cpu\": "
+        "{:.0f}, \"gflop_s\": {:.1f}, "
         "\"loss\": {:.3f}, \"rss_mb\": {}}}\n",
-        timed.name(), o.shape, o.products, rate, gflops, loss, usage.ru_maxrss / 1024);
+        timed.name(), o.shape, o.products, rate, rate * step.wall / step.cpu * threads, gflops, loss,
+        usage.ru_maxrss / 1024);
     return;
   }
-  const int threads = o.threads > 0 ? o.threads : available_cores();
   const CpuPeaks peaks = measure_peaks(1);  // of one thread: a busy machine would show too little on all
   const double f32 = peaks.f32_gflop_s * threads, bf16 = peaks.bf16_gflop_s * threads;
   fmt::print("{} {} {}, {} threads: {:.0f} tok/s, {:.1f} GFLOP/s, loss {:.4f}, {} MB\n", timed.name(),

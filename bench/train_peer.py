@@ -3,7 +3,8 @@
 
   train_peer.py [--shape peer|nano] [--precision f32|bf16|autocast] [--steps N] [--threads N]
 
-Prints one JSON line: tok/s (median of the steps after two of warm-up) and peak memory. bf16: weights, moments and
+Prints one JSON line: tok/s (median of the steps after two of warm-up), the same by processor time (as if all threads
+had a core to themselves; fair with one thread only, since waiting threads spin), and peak memory. bf16: weights, moments and
 activations in bf16; autocast: f32 weights, products in bf16.
 """
 import argparse
@@ -92,10 +93,10 @@ def main():
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1)
     angle = torch.outer(torch.arange(LENGTH), 1e6 ** (-torch.arange(0, HEAD_DIM, 2) / HEAD_DIM))
     cos, sin = (f(torch.cat((angle, angle), -1)).to(dtype) for f in (torch.cos, torch.sin))
-    times, loss = [], None
+    times, cpu, loss = [], [], None
     for _ in range(a.steps + 2):
         ids = torch.randint(shape["vocab"], (ROWS, LENGTH + 1))
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=a.precision == "autocast"):
             logits = model(ids[:, :-1], cos, sin)
         loss = F.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
@@ -104,12 +105,14 @@ def main():
         optimiser.step()
         optimiser.zero_grad()
         times.append(time.perf_counter() - start)
+        cpu.append(time.process_time() - cpu_start)
     seconds = sorted(times[2:])[a.steps // 2]
     params = sum(w.numel() for w in model.parameters())
     flop = 6 * params + 6 * shape["layers"] * shape["heads"] * HEAD_DIM * LENGTH
     rate = ROWS * LENGTH / seconds
     print(json.dumps({"peer": "torch " + torch.__version__, "shape": a.shape, "precision": a.precision,
-                      "tok_s": round(rate), "gflop_s": round(rate * flop / 1e9, 1), "loss": round(loss.item(), 3),
+                      "tok_s": round(rate),
+                      "tok_s_cpu": round(ROWS * LENGTH * a.threads / sorted(cpu[2:])[a.steps // 2]), "gflop_s": round(rate * flop / 1e9, 1), "loss": round(loss.item(), 3),
                       "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}))
 
 
