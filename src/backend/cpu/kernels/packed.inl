@@ -35,6 +35,7 @@ struct Packed {
   static constexpr int kLanes = V::kLanes;
   static constexpr int kRowsAhead = 8;  // of an operand that is packed: its rows are far apart
   static constexpr int kUnroll = 4;
+  static constexpr int kUnitsAhead = 64;  // of B on its way to the second-level cache
 
   // Panels narrower than a vector are filled several at a time.
   template <int kPanel>
@@ -135,7 +136,8 @@ struct Packed {
   }
 
   // kM rows × kVecs vectors of C; kTail: only `columns` of them exist.
-  template <int kM, bool kTail>
+  // kFirst: B is met for the first time and comes from further away.
+  template <int kM, bool kTail, bool kFirst>
   static void tile(const MultiplyCall<R>& g, const R* a, const R* b, R* c, const R* bias, int64_t columns) {
     vec acc[kM][kVecs];
     const auto valid = [&](int v) {
@@ -151,14 +153,16 @@ struct Packed {
     unroll<kM>([&](auto m) __attribute__((always_inline)) {
       unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
         R* p = c + m.value * g.ldc;
-        if (!g.add) __builtin_prefetch(p + v.value * kLanes, 1);  // to be there when it is written
+        __builtin_prefetch(p + kColumns + v.value * kLanes, 1);  // of the next tile
         acc[m.value][v.value] = g.add ? load(p, v.value) : V::set1(R{0});
       });
     });
     const auto step = [&](const R* x, const R* y) __attribute__((always_inline)) {
       vec w[kVecs];
-      unroll<kVecs>([&](auto v)
-                        __attribute__((always_inline)) { w[v.value] = V::load(y + v.value * kLanes); });
+      unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
+        if (kFirst) __builtin_prefetch(y + kUnitsAhead * kColumns + v.value * kLanes, 0, 2);
+        w[v.value] = V::load(y + v.value * kLanes);
+      });
       unroll<kM>([&](auto m) __attribute__((always_inline)) {
         const vec f = V::set1(x[m.value]);
         unroll<kVecs>([&](auto v) __attribute__((always_inline)) {
@@ -190,25 +194,31 @@ struct Packed {
     });
   }
 
-  template <int kM>
+  template <int kM, bool kFirst>
   static void row_of_tiles(const MultiplyCall<R>& g, const R* a, R* c) {
     const R *b = g.b, *bias = g.bias;
     int64_t j = 0;
     for (; j + kColumns <= g.n; j += kColumns, b += g.units * kColumns) {
-      tile<kM, false>(g, a, b, c + j, bias, kColumns);
+      tile<kM, false, kFirst>(g, a, b, c + j, bias, kColumns);
       if (bias != nullptr) bias += kColumns;
     }
-    if (j < g.n) tile<kM, true>(g, a, b, c + j, bias, g.n - j);
+    if (j < g.n) tile<kM, true, kFirst>(g, a, b, c + j, bias, g.n - j);
   }
 
   static void multiply(const MultiplyCall<R>& g) {
     const R* a = g.a;
     R* c = g.c;
     int64_t left = g.m;
+    if (left >= kRows) {
+      row_of_tiles<kRows, true>(g, a, c);
+      left -= kRows;
+      a += g.units * kRows;
+      c += kRows * g.ldc;
+    }
     for (; left >= kRows; left -= kRows, a += g.units * kRows, c += kRows * g.ldc)
-      row_of_tiles<kRows>(g, a, c);
+      row_of_tiles<kRows, false>(g, a, c);
     unroll<kRows - 1>([&](auto m) __attribute__((always_inline)) {
-      if (left == m.value + 1) row_of_tiles<m.value + 1>(g, a, c);
+      if (left == m.value + 1) row_of_tiles<m.value + 1, false>(g, a, c);
     });
   }
 
