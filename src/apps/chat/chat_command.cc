@@ -91,10 +91,11 @@ Result<Past> find_past(const std::filesystem::path& folder) {
 // The model of a chat that names none: the one last used, else the one that came with qw. Errors:
 // cli.chat_no_model.
 Result<std::string> usual_model(Console& console) {
-  const auto last = remembered_model();
-  const auto model = last ? last : shipped_model(program_file());
+  const auto last = remembered_model(), shipped = shipped_model(program_file());
+  const auto model = last ? last : shipped;
   if (!model) return fail("cli.chat_no_model");
-  console.note(console.text(last ? "chat.last_model" : "chat.shipped_model", {{"model", model->string()}}));
+  console.note(console.text(model == shipped ? "chat.shipped_model" : "chat.last_model",
+                            {{"model", model->string()}}));
   return model->string();
 }
 
