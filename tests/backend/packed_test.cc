@@ -13,6 +13,16 @@ struct Way {
   bool dot;
 };
 
+std::string name_of(const Way& w) {
+  return fmt::format("{}_{}", w.isa,
+                     w.products == Products::f32_packed ? "f32"
+                     : w.dot                            ? "bf16_dot"
+                                                        : "bf16");
+}
+void PrintTo(const Way& w, std::ostream* os) {
+  *os << name_of(w);
+}
+
 std::vector<Way> ways() {
   std::vector<Way> all;
   for (const std::string& isa : tables()) {
@@ -171,12 +181,8 @@ TEST_P(PerIsaPacked, OperandsAreRoundedToNearestEven) {
   EXPECT_TRUE(std::isnan(y[2]));
 }
 
-INSTANTIATE_TEST_SUITE_P(per_isa, PerIsaPacked, testing::ValuesIn(ways()), [](const auto& p) {
-  return fmt::format("{}_{}", p.param.isa,
-                     p.param.products == Products::f32_packed ? "f32"
-                     : p.param.dot                            ? "bf16_dot"
-                                                              : "bf16");
-});
+INSTANTIATE_TEST_SUITE_P(per_isa, PerIsaPacked, testing::ValuesIn(ways()),
+                         [](const auto& p) { return name_of(p.param); });
 
 TEST(PackedProducts, DotInstructionsAndFmaHaveTheSameBits) {
   if (!cpu::cpu_features().avx512_bf16) GTEST_SKIP() << "this machine has no bf16 dot";
