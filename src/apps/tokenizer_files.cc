@@ -82,4 +82,26 @@ Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkp
   return std::optional<GgufTokenizer>(std::move(out));
 }
 
+Result<std::map<std::string, std::string>> folder_files(const Checkpoint& checkpoint) {
+  std::map<std::string, std::string> files;
+  if (checkpoint.tokenizer) {
+    QW_TRY(const Tokenizer tokenizer, checkpoint_tokenizer(checkpoint));
+    QW_TRY(files, export_to_folder(tokenizer));
+  }
+  const GenerationDefaults& g = checkpoint.generation;
+  Json json = Json::object();
+  if (!g.stop_ids.empty()) json["eos_token_id"] = g.stop_ids;
+  if (g.do_sample) json["do_sample"] = *g.do_sample;
+  const auto number = [&](const char* key, const std::optional<double>& value) {
+    if (value) json[key] = *value;
+  };
+  number("temperature", g.temperature);
+  number("top_p", g.top_p);
+  number("min_p", g.min_p);
+  number("repetition_penalty", g.repetition_penalty);
+  if (g.top_k) json["top_k"] = *g.top_k;
+  if (!json.empty()) files["generation_config.json"] = json.dump(2) + "\n";
+  return files;
+}
+
 }  // namespace qw::apps

@@ -2,6 +2,8 @@
 // Test: tests/e2e/tokenize_test.cc
 #pragma once
 
+#include <map>
+#include <string>
 #include <string_view>
 
 #include "io/checkpoint.h"
@@ -17,5 +19,9 @@ Result<Tokenizer> checkpoint_tokenizer(const Checkpoint& checkpoint);
 // The other way: the tokenizer of a checkpoint as a GGUF file carries it; none where the checkpoint has none.
 // Errors: text.*.
 Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkpoint);
+
+// What a Hugging Face folder made of a GGUF file needs beside config and weights, by name: tokenizer.json and
+// tokenizer_config.json, where the file carries a tokenizer, and generation_config.json. Errors: text.*.
+Result<std::map<std::string, std::string>> folder_files(const Checkpoint& checkpoint);
 
 }  // namespace qw::apps

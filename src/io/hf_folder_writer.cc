@@ -50,7 +50,10 @@ Dtype dtype_of(QuantFormat format) {
 }
 
 Json config_for(const HfFolderPlan& plan, bool unties_head) {
-  Json config = plan.config;
+  Json config = Json::object();
+  for (const auto& [key, value] :
+       plan.config.items())  // of a GGUF file: unknown keys have its names, with dots
+    if (key.find('.') == key.npos) config[key] = value;
   const bool old_spelling = config.contains("torch_dtype") && !config.contains("dtype");
   config.erase("torch_dtype");
   config[old_spelling ? "torch_dtype" : "dtype"] = dtype_of(plan.format).torch;

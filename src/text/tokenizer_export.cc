@@ -1,5 +1,8 @@
 #include "text/tokenizer_export.h"
 
+#include <algorithm>
+
+#include "base/json.h"
 #include "text/tokenizer_parts.h"
 
 namespace qw {
@@ -7,6 +10,122 @@ namespace {
 
 // tokenizer.ggml.token_type
 constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
+
+using text::AddedToken;
+using text::SplitRule;
+using text::SplitStep;
+
+Json byte_level(bool prefix_space, bool use_regex) {
+  return {{"type", "ByteLevel"},
+          {"add_prefix_space", prefix_space},
+          {"trim_offsets", false},
+          {"use_regex", use_regex}};
+}
+
+// The steps as a Sequence that ends in ByteLevel.
+Result<Json> pre_tokenizer_json(std::vector<SplitStep> steps) {
+  SplitStep last{SplitRule::whole};
+  if (!steps.empty() && (steps.back().rule == SplitRule::gpt2 || steps.back().rule == SplitRule::whole)) {
+    last = steps.back();
+    steps.pop_back();
+  }
+  Json members = Json::array();
+  for (const SplitStep& step : steps) {
+    const std::string_view regex = text::regex_of_rule(step.rule);
+    const bool digits = step.rule == SplitRule::digits_each || step.rule == SplitRule::digits_runs;
+    if (step.prefix_space || (regex.empty() && !digits)) return fail("text.no_json_form");
+    if (digits)
+      members.push_back({{"type", "Digits"}, {"individual_digits", step.rule == SplitRule::digits_each}});
+    else
+      members.push_back(
+          {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}});
+  }
+  members.push_back(byte_level(last.prefix_space, last.rule == SplitRule::gpt2));
+  return Json{{"type", "Sequence"}, {"pretokenizers", std::move(members)}};
+}
+
+Json added_json(const AddedToken& t) {
+  return {{"content", t.content}, {"single_word", t.single_word}, {"lstrip", t.lstrip},
+          {"rstrip", t.rstrip},   {"normalized", t.normalized},   {"special", t.special}};
+}
+
+std::vector<AddedToken> by_id(std::vector<AddedToken> added) {
+  std::sort(added.begin(), added.end(), [](const AddedToken& a, const AddedToken& b) { return a.id < b.id; });
+  return added;
+}
+
+// The vocabulary as `tokenizers` must see it: it numbers added tokens that are no part of it one after
+// another behind it, so only an unbroken run at the end may stay out.
+std::vector<std::pair<std::string, int32_t>> vocabulary(const text::Bpe& bpe,
+                                                        const std::vector<AddedToken>& added) {
+  std::vector<std::pair<std::string, int32_t>> out;
+  for (int32_t id = 0; id < bpe.end_id(); ++id)
+    if (bpe.has(id)) out.emplace_back(bpe.spelling(id), id);
+  const bool in_order = static_cast<size_t>(bpe.end_id()) == out.size();  // no holes
+  int32_t next = bpe.end_id();
+  for (const AddedToken& t : added) {
+    if (bpe.has(t.id)) continue;
+    if (in_order && t.id == next)
+      ++next;
+    else
+      out.emplace_back(t.content, t.id);
+  }
+  return out;
+}
+
+std::string quoted(const std::string& text) {
+  return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// The model's part of tokenizer.json; a Json object that keeps order would be slow at this size.
+std::string model_json(const text::Bpe& bpe, const std::vector<AddedToken>& added) {
+  std::string out = fmt::format(
+      "{{\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+      "    \"continuing_subword_prefix\": \"\",\n    \"end_of_word_suffix\": \"\",\n"
+      "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": {},\n"
+      "    \"vocab\": {{",
+      bpe.ignores_merges());
+  bool first = true;
+  for (const auto& [spelling, id] : vocabulary(bpe, added))
+    out += fmt::format("{}\n      {}: {}", std::exchange(first, false) ? "" : ",", quoted(spelling), id);
+  out += "\n    },\n    \"merges\": [";
+  first = true;
+  for (const auto& [left, right] : bpe.merges())
+    out += fmt::format("{}\n      [{}, {}]", std::exchange(first, false) ? "" : ",",
+                       quoted(bpe.spelling(left)), quoted(bpe.spelling(right)));
+  return out + "\n    ]\n  }";
+}
+
+Json post_processor_json(const Tokenizer& tokenizer) {
+  if (!tokenizer.adds_bos()) return byte_level(false, false);
+  const int32_t id = *tokenizer.bos_id();
+  const std::string bos = tokenizer.token_text(id);
+  const Json special{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
+  const auto sequence = [](const char* name, int type) {
+    return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  return {{"type", "TemplateProcessing"},
+          {"single", {special, sequence("A", 0)}},
+          {"pair", {special, sequence("A", 0), sequence("B", 1)}},
+          {"special_tokens", {{bos, {{"id", bos}, {"ids", {id}}, {"tokens", {bos}}}}}}};
+}
+
+std::string config_json(const Tokenizer& tokenizer, const TokenizerParts& parts,
+                        const std::vector<AddedToken>& added) {
+  Json out{{"add_bos_token", parts.adds_bos}, {"added_tokens_decoder", Json::object()}};
+  for (const AddedToken& t : added) out["added_tokens_decoder"][std::to_string(t.id)] = added_json(t);
+  for (const auto& [name, content] : tokenizer.named_tokens()) out[name] = content;
+  const auto& templates = parts.chat_templates;
+  if (templates.size() == 1 && templates[0].name == "default") {
+    out["chat_template"] = templates[0].source;
+  } else if (!templates.empty()) {
+    for (const ChatTemplateSource& t : templates)
+      out["chat_template"].push_back({{"name", t.name}, {"template", t.source}});
+  }
+  out["clean_up_tokenization_spaces"] = false;
+  out["tokenizer_class"] = "PreTrainedTokenizerFast";
+  return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 }  // namespace
 
@@ -41,6 +160,27 @@ Result<GgufTokenizerData> export_to_gguf(const Tokenizer& tokenizer) {
   out.nfc = parts.nfc;
   out.chat_templates = parts.chat_templates;
   return out;
+}
+
+Result<std::map<std::string, std::string>> export_to_folder(const Tokenizer& tokenizer) {
+  const TokenizerParts& parts = TokenizerBuilder::parts(tokenizer);
+  const std::vector<AddedToken> added = by_id(parts.added);
+  Json head{{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}};
+  head["added_tokens"] = Json::array();
+  for (const AddedToken& t : added) {
+    Json entry{{"id", t.id}};
+    entry.update(added_json(t));
+    head["added_tokens"].push_back(std::move(entry));
+  }
+  head["normalizer"] = parts.nfc ? Json{{"type", "NFC"}} : Json();
+  QW_TRY(head["pre_tokenizer"], pre_tokenizer_json(parts.steps));
+  head["post_processor"] = post_processor_json(tokenizer);
+  head["decoder"] = byte_level(false, false);
+  std::string json = head.dump(2, ' ', false, Json::error_handler_t::replace);
+  json.resize(json.rfind('\n'));  // the closing brace
+  json += ",\n  \"model\": " + model_json(*parts.bpe, added) + "\n}\n";
+  return std::map<std::string, std::string>{{"tokenizer.json", std::move(json)},
+                                            {"tokenizer_config.json", config_json(tokenizer, parts, added)}};
 }
 
 }  // namespace qw

@@ -16,7 +16,32 @@ const char* const kTexts[] = {
     "Hello, world! It's 12345 o'clock.", "  two  spaces\n\n\ttabs", "naïve café 你好，世界 😀",
     "<|im_start|>user\nHi<|im_end|>",    "<think>x</think>",        ""};
 
+// The same through the files of a folder.
+void expect_same_in_folder(const Tokenizer& first) {
+  const fs::path folder = fs::temp_directory_path() / fmt::format("qw_tokenizer_files_{}", ::getpid());
+  fs::create_directories(folder);
+  const auto files = export_to_folder(first);
+  ASSERT_TRUE(files) << files.error().debug();
+  for (const auto& [name, content] : *files) ASSERT_TRUE(write_file_atomic(folder / name, content));
+  const auto second = Tokenizer::from_folder(folder);
+  ASSERT_TRUE(second) << second.error().debug();
+  EXPECT_EQ(second->vocab_size(), first.vocab_size());
+  EXPECT_EQ(second->eos_id(), first.eos_id());
+  EXPECT_EQ(second->bos_id(), first.bos_id());
+  EXPECT_EQ(second->adds_bos(), first.adds_bos());
+  for (const char* text : kTexts) EXPECT_EQ(second->encode(text), first.encode(text)) << text;
+  for (int32_t id = 0; id < first.vocab_size(); ++id) {
+    EXPECT_EQ(second->token_bytes(id), first.token_bytes(id)) << id;
+    EXPECT_EQ(second->is_special(id), first.is_special(id)) << id;
+  }
+  ASSERT_EQ(second->chat_templates().size(), first.chat_templates().size());
+  for (size_t i = 0; i < first.chat_templates().size(); ++i)
+    EXPECT_EQ(second->chat_templates()[i].source, first.chat_templates()[i].source);
+  fs::remove_all(folder);
+}
+
 void expect_same(const Tokenizer& first) {
+  expect_same_in_folder(first);
   auto exported = export_to_gguf(first);
   ASSERT_TRUE(exported) << exported.error().debug();
   EXPECT_EQ(exported->tokens.size(), exported->token_types.size());
@@ -37,6 +62,7 @@ void expect_same(const Tokenizer& first) {
     EXPECT_EQ(second->token_bytes(id), first.token_bytes(id)) << id;
     EXPECT_EQ(second->is_special(id), first.is_special(id)) << id;
   }
+  expect_same_in_folder(*second);
   const auto again = export_to_gguf(*second);  // the form is its own image
   EXPECT_EQ(again->tokens, exported->tokens);
   EXPECT_EQ(again->merges, exported->merges);

@@ -39,10 +39,14 @@ Status check_out(const fs::path& out) {
 
 Status write_folder(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
                     const WriteProgress& progress) {
-  if (open.checkpoint.kind == CheckpointKind::gguf)
-    return fail("merge.gguf_to_folder", {{"file", open.checkpoint.path.string()}});
-  const HfFolderPlan plan{
+  HfFolderPlan plan{
       .files_from = open.checkpoint.tokenizer_folder, .config = open.checkpoint.config, .format = format};
+  if (open.checkpoint.kind == CheckpointKind::gguf) {
+    // Only the result of a llama3 scaling is left in a GGUF file.
+    if (plan.config["rope_parameters"]["rope_type"] == "explicit_factors")
+      return fail("merge.gguf_to_folder", {{"file", open.checkpoint.path.string()}});
+    QW_TRY(plan.files, folder_files(open.checkpoint));
+  }
   return write_hf_folder(o.out, plan, rows, progress);
 }
 
