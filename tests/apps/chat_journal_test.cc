@@ -100,6 +100,60 @@ TEST_F(ChatJournal, EveryCutOfTheFileLoadsAndGoesOn) {
   EXPECT_EQ(last.known_ids(), (std::vector<int32_t>{1, 2, 3, 7, 8}));
 }
 
+// A turn with a tool, cut anywhere: what is there loads, and the question counts as unanswered until the
+// answer behind the tool has begun.
+TEST_F(ChatJournal, EveryCutOfAToolTurnLoads) {
+  Conversation live;
+  std::filesystem::path file;
+  {
+    auto journal = Journal::create(folder_, "m").value();
+    file = journal.file();
+    turn(journal, live, "q1", "a1");
+    both(journal, live, {{"t", "user"}, {"content", "q2"}});
+    both(journal, live, {{"t", "answer"}, {"keep", 0}, {"ids", {7}}});
+    both(journal, live,
+         {{"t", "delta"},
+          {"ids", {8}},
+          {"text", ""},
+          {"reasoning", ""},
+          {"calls", {{{"name", "f"}, {"arguments", "{\"x\": 1.0}"}}}}});
+    both(journal, live, {{"t", "end"}, {"reason", "stop"}});
+    both(journal, live, {{"t", "tool"}, {"name", "f"}, {"content", "{}"}, {"shown", "f() → {}"}});
+    both(journal, live, {{"t", "answer"}, {"keep", 2}, {"ids", {9}}});
+    both(journal, live, {{"t", "delta"}, {"ids", {10}}, {"text", "done"}, {"reasoning", ""}});
+    both(journal, live, {{"t", "end"}, {"reason", "stop"}});
+  }
+  ASSERT_EQ(live.messages().size(), 6U);
+  EXPECT_EQ(live.messages()[3].calls, (std::vector<Call>{{"f", "{\"x\": 1.0}"}}));
+  EXPECT_EQ(live.messages()[4].role, "tool");
+  EXPECT_EQ(live.turns(), (std::vector<size_t>{0, 2}));
+  const Json call = live.to_messages()[3]["tool_calls"][0];
+  EXPECT_EQ(call["function"]["arguments"], "{\"x\": 1.0}");
+  const std::string whole = bytes(file);
+  for (size_t n = whole.find('\n') + 1; n <= whole.size(); ++n) {
+    write(file, whole.substr(0, n));
+    Conversation c;
+    ASSERT_TRUE(Journal::open(file, c).has_value()) << n;
+    const bool second = c.messages().size() > 2;
+    const bool answered = c.messages().size() == 6;
+    EXPECT_EQ(c.n_unanswered(), second && !answered ? c.messages().size() - 2 : c.messages().size() == 1)
+        << n;
+  }
+}
+
+TEST_F(ChatJournal, CallsOfAnotherFormAreRefused) {
+  Conversation c;
+  ASSERT_TRUE(c.apply({{"t", "user"}, {"content", "q"}}));
+  ASSERT_TRUE(c.apply({{"t", "answer"}, {"keep", 0}, {"ids", Json::array()}}));
+  for (const Json& calls : {Json(3), Json::array({3}), Json::array({{{"name", "f"}}}),
+                            Json::array({{{"name", "f"}, {"arguments", "no json"}}}),
+                            Json::array({{{"name", "f"}, {"arguments", "[]"}}})})
+    EXPECT_FALSE(c.apply({{"t", "delta"}, {"ids", {1}}, {"text", ""}, {"reasoning", ""}, {"calls", calls}}))
+        << calls;
+  EXPECT_TRUE(c.known_ids().empty());
+  EXPECT_FALSE(c.apply({{"t", "tool"}, {"name", "f"}}));
+}
+
 TEST_F(ChatJournal, LastIsTheNewestThatNobodyUses) {
   Conversation found;
   EXPECT_FALSE(Journal::open_last(folder_ / "none", found).value().has_value());
