@@ -63,14 +63,17 @@ class AdapterReader {
     LoraAdapter out{LoraSpec{.alpha = *alpha}, std::make_shared<AdapterSet>()};
     for (const auto& [name, tensor] : file_.tensors()) {
       if (!name.ends_with(kA) && !name.ends_with(kB)) return unknown(name);
-      const auto hf = hf_tensor_name(name.substr(0, name.size() - kA.size()));
+      const std::string_view stem = name.substr(0, name.size() - kA.size());
+      const auto hf = hf_tensor_name(stem);
       const auto base = hf ? by_name.find(*hf) : by_name.end();
       if (base == by_name.end()) return unknown(name);
-      if (name.ends_with(kA))
-        QW_TRY(add(out, *base->second, name.substr(0, name.size() - kA.size()), *alpha));
+      if (name.ends_with(kA)) {
+        QW_TRY(add(out, *base->second, stem, *alpha));
+      } else if (!file_.tensors().contains(fmt::format("{}{}", stem, kA))) {
+        return fail("weights.missing", {{"file", keys_.name()}, {"tensor", fmt::format("{}{}", stem, kA)}});
+      }
     }
-    if (2 * out.set->all().size() != file_.tensors().size() || out.set->all().empty())
-      return fail("peft.empty", {{"file", keys_.name()}});
+    if (out.set->all().empty()) return fail("peft.empty", {{"file", keys_.name()}});
     return out;
   }
 

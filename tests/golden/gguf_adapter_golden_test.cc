@@ -99,7 +99,7 @@ TEST(GgufAdapter, RefusesWhatIsNotForTheModel) {
   EXPECT_EQ(code("adapter", "lora", "llama", good, false), "gguf.key_missing");
   EXPECT_EQ(code("adapter", "lora", "llama", {}), "peft.empty");
   EXPECT_EQ(code("adapter", "lora", "llama", {good[0]}), "weights.missing");
-  EXPECT_EQ(code("adapter", "lora", "llama", {good[1]}), "peft.empty");
+  EXPECT_EQ(code("adapter", "lora", "llama", {good[1]}), "weights.missing");
   EXPECT_EQ(code("adapter", "lora", "llama", plans("blk.0.attn_q.weight", 32, 30)), "weights.shape");
   EXPECT_EQ(code("adapter", "lora", "llama", plans("blk.0.attn_q.weight", 32, 32, 3)), "weights.shape");
   EXPECT_EQ(code("adapter", "lora", "llama", plans("blk.9.attn_q.weight", 32, 32)), "peft.tensor");
