@@ -5,7 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export QW_NANO=${QW_NANO:-/opt/qw-dev/nano}
-qw=${QW:-$here/../../build/release/src/apps/qw}
+qw=$(realpath "${QW:-$here/../../build/release/src/apps/qw}")
 python=$QW_NANO/venv/bin/python
 mkdir -p "$QW_NANO"
 cd "$QW_NANO"
@@ -26,7 +26,7 @@ tokenizer() {
 
 train() {
   cp "$here/train.toml" train.toml
-  if compgen -G "nano/checkpoint*" >/dev/null; then "$qw" train train.toml --resume; else "$qw" train train.toml; fi
+  "$qw" train train.toml --resume
 }
 
 evaluate() { "$qw" eval "$1" eval/*.jsonl --out "$2"; }
