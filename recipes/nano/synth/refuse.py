@@ -53,9 +53,17 @@ def fill(rng, form, language):
     return upper_first(form)
 
 
+def gibberish(rng, language):
+    if language == "zh":
+        return "".join(rng.choice(values.lists("zh")["characters"]) for _ in range(rng.randint(3, 7)))
+    return " ".join(values.invented(rng) for _ in range(rng.randint(1, 4)))
+
+
 def question(rng, language, split):
-    """A third each: a form of its own, a word that is not defined, a fact of a place that is no country we know."""
+    """Nonsense at times; else a form of its own, a word that is not defined, a fact of a place that is no country we know."""
     kind = rng.random()
+    if kind < 0.03:
+        return gibberish(rng, language)
     if kind < 0.62:
         return fill(rng, rng.choice(spec()[language][("ask", "ask_eval")[split]]), language)
     if kind < 0.84:
