@@ -92,7 +92,7 @@ Result<Rendered> ChatRenderer::render(const ChatRequest& request) const {
   return run(!request.tools.empty(), in);
 }
 
-Result<Rendered> ChatRenderer::render_json(std::string_view object, const LocalTime& now) const {
+Result<ChatPrefixes> ChatRenderer::prefixes(std::string_view object, const LocalTime& now) const {
   RenderInputs in = inputs(now);
   QW_TRY(const jinja::Value root, jinja::value_from_json(in.heap(), object));
   if (!root.is(jinja::Kind::dict)) return wrong_input("the case", "object");
@@ -100,12 +100,30 @@ Result<Rendered> ChatRenderer::render_json(std::string_view object, const LocalT
   if (!messages.is(jinja::Kind::list)) return wrong_input("messages", "array");
   in.set("messages", messages);
   const jinja::Value tools = member(*root.dict, "tools");
-  if (!tools.is(jinja::Kind::missing)) {
+  const bool with_tools = !tools.is(jinja::Kind::missing);
+  if (with_tools) {
     if (!tools.is(jinja::Kind::list)) return wrong_input("tools", "array or null");
     in.set("tools", tools);
   }
   QW_TRY(add_kwargs(in, member(*root.dict, "kwargs")));
-  return run(!tools.is(jinja::Kind::missing), in);
+  return ChatPrefixes(*this, std::move(in), messages.list, with_tools);
+}
+
+Result<Rendered> ChatRenderer::render_json(std::string_view object, const LocalTime& now) const {
+  QW_TRY(const ChatPrefixes chat, prefixes(object, now));
+  return run(chat.with_tools_, chat.inputs_);
+}
+
+size_t ChatPrefixes::n_messages() const {
+  return messages_->items.size();
+}
+
+Result<Rendered> ChatPrefixes::render(size_t n, bool ask) {
+  jinja::List* first = inputs_.heap().list();
+  first->items.assign(messages_->items.begin(), messages_->items.begin() + static_cast<std::ptrdiff_t>(n));
+  inputs_.set("messages", jinja::Value::of(first));
+  inputs_.set_bool("add_generation_prompt", ask);
+  return renderer_.run(with_tools_, inputs_);
 }
 
 }  // namespace qw

@@ -34,6 +34,8 @@ struct ChatRequest {
   LocalTime now = {};
 };
 
+class ChatPrefixes;
+
 class ChatRenderer {
  public:
   // Templates by name, as Tokenizer::chat_templates(): "tool_use" serves where tools are given, else
@@ -48,13 +50,36 @@ class ChatRenderer {
   // ignored.
   Result<Rendered> render_json(std::string_view object, const LocalTime& now) const;
 
+  // The same object, to be rendered in several lengths; the renderer must outlive the answer.
+  Result<ChatPrefixes> prefixes(std::string_view object, const LocalTime& now) const;
+
  private:
+  friend class ChatPrefixes;
   ChatRenderer() = default;
   RenderInputs inputs(const LocalTime& now) const;
   Result<Rendered> run(bool with_tools, const RenderInputs& inputs) const;
 
   std::map<std::string, ChatTemplate, std::less<>> templates_;
   std::vector<std::pair<std::string, std::string>> named_tokens_;
+};
+
+// A conversation that was parsed once.
+class ChatPrefixes {
+ public:
+  size_t n_messages() const;
+  // The first `n` messages; `ask`: with the prompt for the next one (add_generation_prompt).
+  Result<Rendered> render(size_t n, bool ask);
+
+ private:
+  friend class ChatRenderer;
+  ChatPrefixes(const ChatRenderer& renderer, RenderInputs inputs, const text::jinja::List* messages,
+               bool with_tools)
+      : renderer_(renderer), inputs_(std::move(inputs)), messages_(messages), with_tools_(with_tools) {}
+
+  const ChatRenderer& renderer_;
+  RenderInputs inputs_;
+  const text::jinja::List* messages_;  // on the heap of inputs_
+  bool with_tools_;
 };
 
 }  // namespace qw

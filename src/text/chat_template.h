@@ -20,6 +20,7 @@ namespace qw {
 namespace text::jinja {
 class Heap;
 struct Dict;
+struct List;
 struct Value;
 }  // namespace text::jinja
 

@@ -5,15 +5,8 @@
 namespace qw::train {
 namespace {
 
-// The conversation's first `n` messages.
-Result<Rendered> render(const ChatRenderer& renderer, const Json& chat, size_t n, bool ask) {
-  Json part = Json::object();
-  const Json& messages = chat["messages"];
-  part["messages"] = Json(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(n));
-  if (chat.contains("tools")) part["tools"] = chat["tools"];
-  part["kwargs"] = chat.contains("kwargs") ? chat["kwargs"] : Json::object();
-  part["kwargs"]["add_generation_prompt"] = ask;
-  return renderer.render_json(part.dump(-1, ' ', false, Json::error_handler_t::replace), LocalTime{});
+Result<ChatPrefixes> parse(const ChatRenderer& renderer, const Json& chat) {
+  return renderer.prefixes(chat.dump(-1, ' ', false, Json::error_handler_t::replace), LocalTime{});
 }
 
 std::vector<ChatPart> cut(const std::string& text, const std::vector<std::pair<size_t, size_t>>& spans) {
@@ -44,24 +37,24 @@ struct Turn {
 }  // namespace
 
 Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index) {
-  QW_TRY(Rendered prompt, render(renderer, chat, index, true));
+  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+  QW_TRY(Rendered prompt, prefixes.render(index, true));
   return std::move(prompt.text);
 }
 
 Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat) {
+  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
   const Json& messages = chat["messages"];
-  QW_TRY(const Rendered whole, render(renderer, chat, messages.size(), false));
+  QW_TRY(const Rendered whole, prefixes.render(messages.size(), false));
   if (!whole.generation.empty()) return std::vector<std::vector<ChatPart>>{cut(whole.text, whole.generation)};
 
   std::vector<Turn> turns;
   for (size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].value("role", "") != "assistant") continue;
-    Turn turn;
-    QW_TRY(turn.prompt, chat_prompt(renderer, chat, i));
-    if (i + 1 == messages.size()) {
-      turn.text = whole.text;
-    } else {
-      QW_TRY(Rendered text, render(renderer, chat, i + 1, false));
+    if (!messages[i].is_object() || messages[i].value("role", Json()) != "assistant") continue;
+    QW_TRY(Rendered prompt, prefixes.render(i, true));
+    Turn turn{std::move(prompt.text), whole.text};
+    if (i + 1 < messages.size()) {
+      QW_TRY(Rendered text, prefixes.render(i + 1, false));
       turn.text = std::move(text.text);
     }
     turns.push_back(std::move(turn));
