@@ -1,5 +1,5 @@
-"""Days, months and units answered directly; held out: wordings, and the numbers of the unit questions."""
-from .common import Example, Task, chat, held_out, rng_for, upper_first, user, vary
+"""Days, months, dates and units answered directly; held out: wordings."""
+from .common import Example, Task, chat, rng_for, upper_first, user, vary
 
 DAYS = {"en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(), "zh": "星期一 星期二 星期三 星期四 星期五 星期六 星期日".split()}
 MONTHS = {"en": "January February March April May June July August September October November December".split(),
@@ -37,7 +37,7 @@ LEAP = {"en": (["Is {d} a leap year?", "Was {d} a leap year?", "Does {d} have a 
 UNIT = {"en": (["How many {u} are {n} {v}?", "How many {u} are there in {n} {v}?", "Convert {n} {v} to {u}.", "{n} {v} in {u}?", "What is {n} {v} in {u}?", "How much is {n} {v} in {u}?", "{n} {v} are how many {u}?", "Change {n} {v} into {u}.", "Give me {n} {v} in {u}.", "{n} {v} to {u}"],
                ["{n} {v} make how many {u}?", "Please express {n} {v} in {u}."], "{n} {v} = {r} {u}."),
         "zh": (["{n}{v}是多少{u}？", "{n}{v}等于多少{u}？", "把{n}{v}换算成{u}。", "{n}{v}有多少{u}？", "{n}{v}换成{u}是多少？", "{n}{v}是几{u}？", "{n}{v}合多少{u}？", "把{n}{v}变成{u}。", "{n}{v}折合多少{u}？"], ["{n}{v}相当于几{u}？", "请用{u}表示{n}{v}。"], "{n}{v} = {r}{u}。")}
-# small unit, one small unit in English, large unit, one …, factor (a power of ten, or known by heart up to `most`), Chinese names
+# small unit, large unit, one large unit, factor, the largest number of large units asked for, Chinese names
 UNITS = [("metres", "kilometres", "kilometre", 1000, 99, "米", "公里"), ("centimetres", "metres", "metre", 100, 99, "厘米", "米"), ("millimetres", "centimetres", "centimetre", 10, 99, "毫米", "厘米"),
          ("millimetres", "metres", "metre", 1000, 99, "毫米", "米"), ("grams", "kilograms", "kilogram", 1000, 99, "克", "千克"), ("kilograms", "tonnes", "tonne", 1000, 99, "千克", "吨"),
          ("millilitres", "litres", "litre", 1000, 99, "毫升", "升"), ("cents", "euros", "euro", 100, 99, "欧分", "欧元"), ("years", "centuries", "century", 100, 50, "年", "世纪"),
@@ -112,7 +112,7 @@ def unit_values(rng, language):
 
 
 def one(rng, language, split):
-    """(question, answer, a key that is held out where numbers are free)."""
+    """(question, answer)."""
     kind = rng.random()
     if kind < 0.35:
         forms, values = rng.choice(list(calendar_items(language)))
