@@ -10,6 +10,7 @@
 #include "apps/train/sampling.h"
 #include "apps/weight_type.h"
 #include "backend/cpu/cpu_backend.h"
+#include "io/gguf_adapter.h"
 #include "io/gguf_export.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
@@ -92,7 +93,7 @@ Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
 
 Status open_adapter(TrainSetup& s, const TrainConfig& config) {
   if (!config.adapter.empty()) {
-    QW_TRY(s.adapter, read_peft_adapter(config.adapter, s.all, *s.backend, true));
+    QW_TRY(s.adapter, read_adapter(config.adapter, s.checkpoint.config, s.all, *s.backend, true));
   } else {
     const LoraSpec spec{.rank = config.lora.rank,
                         .alpha = config.lora.alpha,
