@@ -33,7 +33,9 @@ Result<RunLog> RunLog::open(const std::filesystem::path& file, int64_t done) {
       const std::string_view line = std::string_view(old).substr(at, end - at);
       at = end + 1;
       auto json = parse_json(line, file.string());
-      if (!json || !json->is_object() || json->value("step", done + 1) > done) continue;
+      if (!json || !json->is_object() || !json->contains("step") || !(*json)["step"].is_number_integer() ||
+          (*json)["step"].get<int64_t>() > done)
+        continue;
       kept.push_back(*std::move(json));
       text.append(line).append("\n");
     }

@@ -11,6 +11,8 @@ namespace {
 
 constexpr double kWidth = 860, kHeight = 260, kLeft = 70, kBottom = 28, kTop = 12;
 constexpr size_t kMaxPoints = 1200;  // of a curve; more are averaged in groups
+constexpr size_t kMaxTicks = 20;
+constexpr double kFlat = 1e-9;  // a range below this share of its values is rounding: means of groups differ
 
 struct Point {
   double x, y;
@@ -54,7 +56,7 @@ Curve curve(const std::vector<Json>& lines, const std::string& key, const std::s
   Curve out{key, colour, {}};
   for (const Json& line : lines) {
     const auto it = line.find(key);
-    if (it == line.end() || !it->is_number() || !line.contains("step")) continue;
+    if (it == line.end() || !it->is_number() || !line.contains("step") || !line["step"].is_number()) continue;
     const double y = it->get<double>();
     if (std::isfinite(y)) out.points.push_back({line["step"].get<double>(), y});
   }
@@ -81,7 +83,8 @@ std::vector<double> ticks(double low, double high) {
   for (const double f : {5.0, 2.0, 1.0})
     if (f * power >= raw) step = f * power;
   std::vector<double> out;
-  for (double t = std::ceil(low / step) * step; t <= high + step * 1e-9; t += step) out.push_back(t);
+  for (double t = std::ceil(low / step) * step; t <= high + step * 1e-9 && out.size() < kMaxTicks; t += step)
+    out.push_back(t);
   return out;
 }
 
@@ -96,7 +99,8 @@ std::string chart(const std::string& title, std::vector<Curve> curves) {
   }
   if (low.x > high.x) return "";
   if (low.x == high.x) high.x += 1;
-  if (low.y == high.y) high.y += std::max(std::abs(low.y) * 0.1, 1e-12);
+  if (const double size = std::max(std::abs(low.y), std::abs(high.y)); high.y - low.y <= kFlat * size)
+    high.y += std::max(size * 0.1, 1e-12);
   const auto x = [&](double v) { return kLeft + (v - low.x) / (high.x - low.x) * (kWidth - kLeft - 10); };
   const auto y = [&](double v) {
     return kHeight - kBottom - (v - low.y) / (high.y - low.y) * (kHeight - kBottom - kTop);
@@ -147,7 +151,8 @@ std::string report_html(const std::string& title, const std::vector<Json>& lines
   for (const Json& line : lines)
     if (line.contains("loss")) {
       ++steps;
-      tokens += line.value("tokens", int64_t{0});
+      if (line.contains("tokens") && line["tokens"].is_number_integer())
+        tokens += line["tokens"].get<int64_t>();
     }
   out += fmt::format("<p>{} steps, {} tokens</p>\n", grouped(steps), grouped(tokens));
   out += chart("Loss", {curve(lines, "loss", "#4477aa"), curve(lines, "eval_loss", "#cc3311")});

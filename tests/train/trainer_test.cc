@@ -294,5 +294,23 @@ TEST(RunLog, TheReportNeedsNothingElseAndEscapes) {
   EXPECT_LT(html.size(), 200000u);  // long curves are thinned
 }
 
+// A constant learning rate of 0.003: the mean of three is one unit in the last place away from the mean of the
+// two that are left over, and axis ticks that far apart add up to nothing.
+TEST(RunLog, ACurveThatIsFlatButForRoundingIsDrawn) {
+  std::vector<Json> lines;
+  for (int step = 1; step <= 2402; ++step) lines.push_back({{"step", step}, {"loss", 1.0}, {"lr", 0.003}});
+  EXPECT_LT(report_html("flat", lines, {}).size(), 200000u);
+}
+
+TEST(RunLog, LinesThatNoRunWroteArePassedOver) {
+  const Folder folder;
+  const fs::path file = folder.path / "log.jsonl";
+  std::ofstream(file) << "{\"step\":\"1\",\"loss\":1}\n[1]\n\n{\"loss\":1}\n"
+                         "{\"step\":1,\"loss\":2.0,\"tokens\":\"many\"}\n";
+  const RunLog log = RunLog::open(file, 3).value();
+  ASSERT_EQ(log.lines().size(), 1u);
+  EXPECT_NE(report_html("r", log.lines(), {}).find("1 steps, 0 tokens"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace qw::train
