@@ -30,6 +30,16 @@ auto wrong_line(std::string_view expected) {
   return fail("train.line", {{"expected", expected}});
 }
 
+// What a template and chat_texts() take for granted.
+Status check_chat(const Json& chat) {
+  for (const Json& m : chat["messages"])
+    if (!m.is_object() || !m.contains("role") || !m["role"].is_string())
+      return wrong_line(R"({"messages": [{"role": "…", "content": …}, …]})");
+  if (chat.contains("kwargs") && !chat["kwargs"].is_object() && !chat["kwargs"].is_null())
+    return wrong_line(R"({"messages": […], "kwargs": {…}})");
+  return {};
+}
+
 class Reader {
  public:
   Reader(const TrainConfig& config, const DataParts& parts) : config_(config), parts_(parts) {}
@@ -46,7 +56,8 @@ class Reader {
       return wrong_line(config_.task == "sft" ? R"({"messages": […]})"
                                               : R"({"text": "…"} or {"messages": […]})");
     if (parts_.renderer == nullptr) return fail("train.no_template");
-    if (config_.task == "distill" && config_.distill.on_policy) return prompt(json);
+    QW_TRY(check_chat(json));
+    if (on_policy()) return prompt(json);
     return chat(json);
   }
 
@@ -54,11 +65,16 @@ class Reader {
     Encoded out;
     out.add(parts_.tokenizer.encode(text, {.parse_special = false, .add_bos = parts_.tokenizer.adds_bos()}),
             true);
-    if (config_.append_eos) out.add({*parts_.tokenizer.eos_id()}, true);
+    if (appends_eos()) out.add({*parts_.tokenizer.eos_id()}, true);
     return out;
   }
 
   bool splits() const { return config_.task == "pretrain"; }
+  bool on_policy() const { return config_.task == "distill" && config_.distill.on_policy; }
+  // A text that the student goes on with has not ended.
+  bool appends_eos() const {
+    return config_.append_eos && (config_.task == "pretrain" || config_.task == "distill") && !on_policy();
+  }
 
  private:
   std::vector<int32_t> encode(const std::string& text) const { return parts_.tokenizer.encode(text); }
@@ -112,6 +128,7 @@ class Reader {
     } else {
       for (const Json& m : answer) chat["messages"].push_back(m);
     }
+    QW_TRY(check_chat(chat));
     const size_t asked = json["messages"].size();
     QW_TRY(const std::string prompt, chat_prompt(*parts_.renderer, chat, asked));
     QW_TRY(const auto texts, chat_texts(*parts_.renderer, chat));
@@ -146,15 +163,13 @@ class Collector {
   Collector(const TrainConfig& config, const Reader& reader, DataReport& report)
       : limit_(config.seq_len),
         skip_(config.bad_lines == "skip"),
-        needs_targets_(!(config.task == "distill" && config.distill.on_policy)),
+        pairs_(config.task == "dpo"),
         reader_(reader),
         report_(report) {}
 
   Status take(Result<std::vector<Encoded>> line, const std::string& place) {
     ++report_.lines;
-    if (line && needs_targets_)
-      for (Encoded& e : *line)
-        if (line && !usable(e)) line = fail("train.no_target", {{"limit", limit_}});
+    if (line && !reader_.on_policy()) line = usable_texts(*std::move(line), place);
     if (!line) return bad(line.error(), place);
     for (Encoded& e : *line) add(e, place);
     return {};
@@ -163,6 +178,18 @@ class Collector {
   Dataset data;
 
  private:
+  // Of a conversation that became several texts those whose answer lies behind seq_len are left out, as the
+  // end of a single text would be; a pair is whole or not there.
+  Result<std::vector<Encoded>> usable_texts(std::vector<Encoded> texts, const std::string& place) {
+    const auto lost = [this](const Encoded& e) { return !usable(e); };
+    const auto n = static_cast<size_t>(std::count_if(texts.begin(), texts.end(), lost));
+    if (n == texts.size() || (n > 0 && pairs_)) return fail("train.no_target", {{"limit", limit_}});
+    for (const Encoded& e : texts)
+      if (lost(e)) note_cut(e, place);
+    std::erase_if(texts, lost);
+    return texts;
+  }
+
   bool usable(const Encoded& e) const {
     const size_t n = reader_.splits() ? e.ids.size() : std::min(e.ids.size(), static_cast<size_t>(limit_));
     return std::find(e.target.begin() + (n > 0 ? 1 : 0), e.target.begin() + static_cast<std::ptrdiff_t>(n),
@@ -180,12 +207,15 @@ class Collector {
     return {};
   }
 
+  void note_cut(const Encoded& e, const std::string& place) {
+    if (reader_.splits() || e.ids.size() <= static_cast<size_t>(limit_)) return;
+    if (report_.cut++ == 0)
+      report_.first_cut = Error("train.cut", {{"file", place}, {"tokens", e.ids.size()}, {"limit", limit_}});
+  }
+
   void add(const Encoded& e, const std::string& place) {
     const auto n = static_cast<int64_t>(e.ids.size());
-    if (!reader_.splits() && n > limit_) {
-      if (report_.cut++ == 0)
-        report_.first_cut = Error("train.cut", {{"file", place}, {"tokens", n}, {"limit", limit_}});
-    }
+    note_cut(e, place);
     for (int64_t at = 0; at < n; at += limit_) {
       const int64_t length = std::min<int64_t>(limit_, n - at);
       if (reader_.splits() && length < 2) break;  // one token predicts nothing
@@ -197,7 +227,7 @@ class Collector {
   }
 
   int64_t limit_;
-  bool skip_, needs_targets_;
+  bool skip_, pairs_;
   const Reader& reader_;
   DataReport& report_;
 };
@@ -268,9 +298,8 @@ uint64_t Dataset::digest() const {
 
 Result<Dataset> read_dataset(const std::vector<std::string>& files, const TrainConfig& config,
                              const DataParts& parts, DataReport& report, const DataProgress& progress) {
-  const bool plain = config.task == "pretrain" || config.task == "distill";
-  if (plain && config.append_eos && !parts.tokenizer.eos_id()) return fail("train.no_eos");
   const Reader reader(config, parts);
+  if (reader.appends_eos() && !parts.tokenizer.eos_id()) return fail("train.no_eos");
   Collector collector(config, reader, report);
   collector.data.documents_a_sample = config.task == "dpo" ? 2 : 1;
   std::vector<std::shared_ptr<const MappedFile>> maps;

@@ -145,6 +145,63 @@ TEST_F(DataTest, BadLinesAreNamedRefusedOrSkipped) {
   EXPECT_EQ(read("c.txt", "text").error().code(), "train.text_file");
 }
 
+TEST_F(DataTest, LinesOfJsonThatAreNoConversationAreBadOnes) {
+  config.bad_lines = "skip";
+  const std::string asked =
+      R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}])";
+  const auto pair = [](const std::string& answer) {
+    return R"({"messages":[{"role":"user","content":"a"}],"chosen":"b","rejected":)" + answer + "}\n";
+  };
+  for (const char* task : {"sft", "pretrain", "distill", "dpo"}) {
+    for (const bool on_policy : {false, true}) {
+      config.task = task;
+      config.distill.on_policy = on_policy;
+      const bool dpo = config.task == "dpo";
+      const std::string good = dpo ? pair("\"c\"") : asked + "}\n";
+      std::string text = good;
+      for (const char* messages : {"[1,2]", "[null]", "[[]]", R"([{"content":"a"}])", R"([{"role":5}])",
+                                   R"([{"role":null,"content":"a"}])", R"("hi")", "{}"})
+        text += dpo ? pair(messages) : fmt::format("{{\"messages\":{}}}\n", messages);
+      for (const char* kwargs : {"\"x\"", "[1]", "7"})
+        text += dpo ? pair("[]") : fmt::format("{},\"kwargs\":{}}}\n", asked, kwargs);
+      text += "[]\n7\n\"\xff\"\n";
+      if (dpo) text.replace(text.find("\"rejected\":\"hi\""), 15, "\"rejected\":1234");
+      const auto d = read("a.jsonl", text);
+      ASSERT_TRUE(d) << d.error().debug();
+      EXPECT_EQ(d->n_samples(), 1) << task;
+      EXPECT_EQ(report.n_bad, 14) << task;
+    }
+  }
+}
+
+TEST_F(DataTest, OnPolicyATextHasNotEnded) {
+  config.task = "distill";
+  config.distill.on_policy = true;
+  EXPECT_EQ(read("a.txt", "QZX")->ids.size(), 3u);
+  config.distill.on_policy = false;
+  EXPECT_EQ(read("a.txt", "QZX")->ids.size(), 4u);
+}
+
+TEST_F(DataTest, OfSeveralTextsThoseThatFitAreLearnt) {
+  renderer = ChatRenderer::create({{"default",
+                                    "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' and not "
+                                    "loop.last %}(past){% else %}{{ m.content }}{% endif %};{% endfor %}"
+                                    "{% if add_generation_prompt %}assistant:{% endif %}"}},
+                                  {})
+                 .value();
+  config.task = "sft";
+  const std::string line =
+      R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":")" +
+      std::string(60, 'Q') + R"("},{"role":"assistant","content":"d"}]})";
+  config.seq_len = 40;
+  const auto d = read("a.jsonl", line);
+  ASSERT_TRUE(d) << d.error().debug();
+  EXPECT_EQ(shown(*d), Texts{"user:a;assistant:[b;]"});
+  EXPECT_EQ(report.cut, 1);
+  config.seq_len = 4;
+  EXPECT_EQ(read("a.jsonl", line).error().code(), "train.no_target");
+}
+
 TEST_F(DataTest, LongChatsAreCutAndReported) {
   config.task = "sft";
   config.seq_len = 24;

@@ -294,8 +294,8 @@ TEST(RunLog, TheReportNeedsNothingElseAndEscapes) {
   EXPECT_LT(html.size(), 200000u);  // long curves are thinned
 }
 
-// A constant learning rate of 0.003: the mean of three is one unit in the last place away from the mean of the
-// two that are left over, and axis ticks that far apart add up to nothing.
+// A constant learning rate of 0.003: the mean of three is one unit in the last place away from the mean of
+// the two that are left over, and axis ticks that far apart add up to nothing.
 TEST(RunLog, ACurveThatIsFlatButForRoundingIsDrawn) {
   std::vector<Json> lines;
   for (int step = 1; step <= 2402; ++step) lines.push_back({{"step", step}, {"loss", 1.0}, {"lr", 0.003}});
