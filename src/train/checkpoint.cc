@@ -28,6 +28,15 @@ std::vector<fs::path> checkpoints(const fs::path& folder) {
   return out;
 }
 
+// Folders that a killed run was writing: as large as a checkpoint, and nobody reads them.
+void remove_unfinished(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec))
+    if (entry.path().filename().string().starts_with(".step-")) found.push_back(entry.path());
+  for (const fs::path& path : found) fs::remove_all(path, ec);
+}
+
 Status write_tensors(const fs::path& file, const Trainer& trainer, Backend& backend) {
   const auto tensors = trainer.tensors();
   std::vector<SafetensorsPlan> plans;
@@ -55,6 +64,7 @@ Status save_checkpoint(const fs::path& folder, const Trainer& trainer, const Jso
   std::vector<fs::path> all = checkpoints(folder);
   std::error_code ec;  // an old checkpoint that stays harms nobody
   for (size_t i = 0; i + static_cast<size_t>(keep) < all.size(); ++i) fs::remove_all(all[i], ec);
+  remove_unfinished(folder);
   return {};
 }
 
@@ -70,8 +80,8 @@ Status load_checkpoint(const fs::path& checkpoint, Trainer& trainer, const Json&
     return tl::unexpected<Error>(std::move(error));
   };
   QW_TRY(const Json saved, parse_json_file(checkpoint / kState));
-  if (!saved.is_object() || saved.value("version", 0) != kVersion || !saved.contains("state") ||
-      !saved.contains("config"))
+  if (!saved.is_object() || !saved.contains("version") || saved["version"] != kVersion ||
+      !saved.contains("state") || !saved.contains("config"))
     return named(Error("train.checkpoint_state", {{"key", "version"}}));
   if (const std::string key = first_difference(saved["config"], config); !key.empty())
     return named(Error("train.checkpoint_config", {{"key", key}}));

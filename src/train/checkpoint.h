@@ -10,7 +10,8 @@
 
 namespace qw::train {
 
-// Writes the trainer's state, and removes the oldest checkpoints but `keep`. `config` is kept beside it.
+// Writes the trainer's state, and removes the oldest checkpoints but `keep` and what a killed run left unfinished.
+// `config` is kept beside it.
 // Errors: file.write.
 Status save_checkpoint(const std::filesystem::path& folder, const Trainer& trainer, const Json& config,
                        Backend& backend, int keep);

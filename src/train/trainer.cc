@@ -152,13 +152,15 @@ Json Trainer::state() const {
 Status Trainer::restore(const Json& state,
                         const std::function<Status(const std::string&, const Tensor&)>& load) {
   for (const char* key : {"step", "epoch", "index"})
-    if (!state.contains(key) || !state[key].is_number_integer())
+    if (!state.contains(key) || !state[key].is_number_integer() || state[key].get<int64_t>() < 0)
       return fail("train.checkpoint_state", {{"key", key}});
-  if (state.value("data", "") != fmt::format("{:016x}", parts_.data.digest()))
+  if (!state.contains("data") || state["data"] != fmt::format("{:016x}", parts_.data.digest()))
     return fail("train.data_changed");
+  const DataPlace place{state["epoch"].get<int64_t>(), state["index"].get<int64_t>()};
+  if (place.index > parts_.data.n_samples()) return fail("train.checkpoint_state", {{"key", "index"}});
   for (const auto& [name, tensor] : tensors()) QW_TRY(load(name, tensor));
   optimizer_.set_steps(state["step"].get<int64_t>());
-  order_.go_to({state["epoch"].get<int64_t>(), state["index"].get<int64_t>()});
+  order_.go_to(place);
   return {};
 }
 

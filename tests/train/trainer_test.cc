@@ -166,7 +166,7 @@ TEST(Trainer, ACheckpointOfAnotherRunIsRefused) {
   ASSERT_TRUE(save_checkpoint(folder.path, *one.trainer, config_json(c), *one.backend, 2));
   const fs::path newest = *newest_checkpoint(folder.path);
   TrainConfig other = c;
-  other.lr = 1;
+  other.weight_decay = 1;
   EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(other), *one.backend).error().code(),
             "train.checkpoint_config");
   Course changed(c);
@@ -174,6 +174,20 @@ TEST(Trainer, ACheckpointOfAnotherRunIsRefused) {
   EXPECT_EQ(load_checkpoint(newest, *changed.trainer, config_json(c), *changed.backend).error().code(),
             "train.data_changed");
   fs::resize_file(newest / "tensors.safetensors", 1000);
+  EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
+  const std::string state = read_file(newest / "state.json").value();
+  for (const auto& [key, value] : std::vector<std::pair<std::string, Json>>{
+           {"version", "1"}, {"index", 61}, {"index", -1}, {"epoch", -1}, {"step", -1}, {"step", 0.5}}) {
+    Json hostile = Json::parse(state);
+    (key == "version" ? hostile : hostile["state"])[key] = value;
+    std::ofstream(newest / "state.json") << hostile;
+    EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend).error().code(),
+              "train.checkpoint_state")
+        << key;
+  }
+  std::ofstream(newest / "state.json") << Json{{"version", 1}, {"config", config_json(c)}, {"state", 5}};
+  EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
+  std::ofstream(newest / "state.json") << Json{{"version", 1}, {"config", 5}, {"state", Json::object()}};
   EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
   std::ofstream(newest / "state.json") << "{}";
   EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend).error().code(),
@@ -184,13 +198,14 @@ TEST(Trainer, OldCheckpointsGo) {
   const Folder folder;
   const TrainConfig c = small();
   Course one(c);
+  fs::create_directories(folder.path / ".step-00000001.abcdef");  // of a run that was killed
   for (int i = 0; i < 4; ++i) {
     one.losses(1);
     ASSERT_TRUE(save_checkpoint(folder.path, *one.trainer, config_json(c), *one.backend, 2));
   }
   int n = 0;
   for (const auto& entry : fs::directory_iterator(folder.path)) n += entry.is_directory();
-  EXPECT_EQ(n, 2);
+  EXPECT_EQ(n, 2);  // nor is an unfinished one left
   EXPECT_EQ(newest_checkpoint(folder.path)->filename(), "step-00000004");
 }
 
