@@ -15,6 +15,10 @@ namespace {
 constexpr double kMax = std::numeric_limits<double>::max();
 constexpr int64_t kMaxInt = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMaxInt32 = std::numeric_limits<int32_t>::max();
+// Bounds of what is counted before a run begins: far above any use, low enough to count.
+constexpr int64_t kMaxBatchTokens = int64_t{1} << 26;
+constexpr int64_t kMaxAccum = 65536;
+constexpr double kMaxEpochs = 100000.0;
 
 struct Whole {
   int64_t min, max;
@@ -56,9 +60,9 @@ std::vector<Key> keys_of(TrainConfig& c) {
       {"eval_data", &c.eval_data, Texts{}},
       {"seq_len", &c.seq_len, Whole{2, kMaxInt32}},
       {"batch_size", &c.batch_size, from1},
-      {"grad_accum", &c.grad_accum, from1},
+      {"grad_accum", &c.grad_accum, Whole{1, kMaxAccum}},
       {"steps", &c.steps, from0},
-      {"epochs", &c.epochs, positive},
+      {"epochs", &c.epochs, Number{0.0, kMaxEpochs, true}},
       {"packing", &c.packing, Switch{}},
       {"shuffle", &c.shuffle, Switch{}},
       {"append_eos", &c.append_eos, Switch{}},
@@ -144,7 +148,7 @@ bool set_pair(const toml::node& node, std::array<double, 2>* to) {
   if (list == nullptr || list->size() != 2) return false;
   for (size_t i = 0; i < 2; ++i) {
     const std::optional<double> v = (*list)[i].value<double>();
-    if (!(*list)[i].is_number() || !v || *v < 0 || *v >= 1) return false;
+    if (!(*list)[i].is_number() || !v || !(*v >= 0 && *v < 1)) return false;  // nan, too
     (*to)[i] = *v;
   }
   return true;
@@ -250,6 +254,9 @@ Status check_together(const TrainConfig& c, std::string_view file) {
   QW_TRY(needs(!c.model.empty(), "model", "model = \"MODEL\""));
   QW_TRY(needs(!c.out.empty(), "out", "out = \"runs/NAME\""));
   QW_TRY(needs(!c.data.empty(), "data", "data = [\"FILE.jsonl\"]"));
+  QW_TRY(needs(int64_t{c.batch_size} * c.seq_len <= kMaxBatchTokens, "batch_size",
+               fmt::format("batch_size * seq_len <= {}", kMaxBatchTokens)));
+  QW_TRY(needs(c.task != "dpo" || c.init == "pretrained", "init", "task = \"dpo\": init = \"pretrained\""));
   QW_TRY(needs(c.task != "distill" || !c.teacher.empty(), "teacher", "task = \"distill\""));
   QW_TRY(
       needs(c.init == "pretrained" || c.method == "full", "method", "init = \"random\": method = \"full\""));
@@ -266,10 +273,11 @@ Json value_of(const Place& place) {
 
 // Keys that may change between the runs of one training.
 const std::set<std::string, std::less<>>& free_keys() {
-  static const std::set<std::string, std::less<>> kFree = {
-      "out",        "threads",   "checkpoint_minutes", "keep_checkpoints",
-      "eval_every", "eval_data", "early_stop",         "save_dtype",
-      "steps",      "epochs"};
+  static const std::set<std::string, std::less<>> kFree = {"out", "threads", "checkpoint_minutes",
+                                                           "keep_checkpoints", "eval_every", "eval_data",
+                                                           "early_stop", "save_dtype", "steps", "epochs",
+                                                           // Against a loss that is no finite number
+                                                           "lr", "min_lr", "warmup_steps", "precision"};
   return kFree;
 }
 

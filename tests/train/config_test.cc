@@ -62,13 +62,17 @@ TEST(TrainConfig, WhatItRefusesItNames) {
   EXPECT_EQ(unknown.arg("line"), "4");
   EXPECT_EQ(error_of(kLeast + "[lora]\nrang = 4\n").arg("key"), "lora.rang");
   EXPECT_EQ(error_of(kLeast + "[loro]\nrank = 4\n").code(), "train.unknown_key");
-  for (const char* line : {"batch_size = 0", "batch_size = \"8\"", "batch_size = 1.5", "seq_len = 1",
-                           "lr = -1", "lr = true", "schedule = \"step\"", "packing = 1", "betas = [0.9]",
-                           "betas = [0.9, 1.0]", "data = \"a\"", "data = [1]", "ema = 1.0", "lora = 3"})
-    EXPECT_TRUE(
-        error_of("model = \"m\"\nout = \"o\"\n" + std::string(line) + "\n").code().starts_with("train."))
+  for (const char* line :
+       {"batch_size = 0", "batch_size = \"8\"", "batch_size = 1.5", "seq_len = 1", "lr = -1", "lr = true",
+        "lr = nan", "lr = inf", "schedule = \"step\"", "packing = 1", "betas = [0.9]", "betas = [0.9, 1.0]",
+        "betas = [nan, 0.9]", "data = \"a\"", "data = [1]", "ema = 1.0", "epochs = 1e300",
+        "grad_accum = 2000000000"})
+    EXPECT_EQ(error_of("model = \"m\"\nout = \"o\"\n" + std::string(line) + "\n").code(), "train.key")
         << line;
+  EXPECT_EQ(error_of(kLeast + "lora = 3\n").code(), "train.unknown_key");
   EXPECT_EQ(error_of("model = ").code(), "train.toml");
+  EXPECT_EQ(error_of(kLeast + "batch_size = 2000000000\n").arg("key"), "batch_size");
+  EXPECT_EQ(error_of(kLeast + "task = \"dpo\"\ninit = \"random\"\n").arg("key"), "init");
   EXPECT_EQ(error_of("out = \"o\"\ndata = [\"d\"]").arg("key"), "model");
   EXPECT_EQ(error_of(kLeast + "task = \"distill\"").arg("key"), "teacher");
   EXPECT_EQ(error_of(kLeast + "early_stop = 2").arg("key"), "early_stop");
