@@ -45,12 +45,13 @@ class Run {
   Result<RunEnd> go(const std::atomic<bool>& stop) {
     RunEnd end;
     recall_evaluations();
+    end.stopped_early = without_gain();
     while (trainer_.done() < trainer_.steps() && !end.interrupted && !end.stopped_early) {
       QW_TRY(step());
       const bool last = trainer_.done() == trainer_.steps();
       if (config_.eval_every > 0 && (trainer_.done() % config_.eval_every == 0 || last)) {
         QW_TRY(evaluate());
-        end.stopped_early = config_.early_stop > 0 && without_gain_ >= config_.early_stop;
+        end.stopped_early = without_gain();
       }
       end.interrupted = stop.load() && !last;
       if (end.interrupted || seconds_since(saved_) >= 60 * config_.checkpoint_minutes) QW_TRY(checkpoint());
@@ -94,11 +95,12 @@ class Run {
     without_gain_ = loss < best_ ? 0 : without_gain_ + 1;
     best_ = std::min(best_, loss);
   }
-  // The log tells a resumed run how its evaluations went.
+  bool without_gain() const { return config_.early_stop > 0 && without_gain_ >= config_.early_stop; }
+  // The log tells a resumed run how its evaluations went. What is no number there was none: nan.
   void recall_evaluations() {
     for (const Json& line : log_.lines())
-      if (line.contains("eval_loss") && line["eval_loss"].is_number())
-        count_evaluation(line["eval_loss"].get<double>());
+      if (const auto loss = line.find("eval_loss"); loss != line.end())
+        count_evaluation(loss->is_number() ? loss->get<double>() : std::numeric_limits<double>::quiet_NaN());
   }
 
   Status checkpoint() {

@@ -104,6 +104,47 @@ TEST_F(TrainTest, KilledAndResumedItHasTheLossesOfAnUndisturbedRun) {
             read_file(out("whole") + "/model.safetensors").value());
 }
 
+TEST_F(TrainTest, ARunThatStoppedEarlyStaysStopped) {
+  const std::string text =
+      read_file(config("early", "eval_every = 1\nearly_stop = 2\neval_data = [\"" + data + "\"]\n")).value();
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string t = text;
+    return folder.file("e.toml", t.replace(t.find(from), from.size(), to));
+  };
+  const std::string toml = with("lr = 0.003", "lr = 0");  // nothing is gained
+  EXPECT_EQ(qw({"train", toml}).status, 0);
+  ASSERT_EQ(losses("early").size(), 3u);
+  const Ran again = qw({"train", toml, "--resume", "--json"});
+  EXPECT_EQ(again.status, 0) << again.err;
+  EXPECT_EQ(again.json()["stopped_early"], true);
+  EXPECT_EQ(losses("early").size(), 3u);
+  // Another learning rate is among what may change.
+  const Ran more = qw({"train", with("early_stop = 2", "early_stop = 9"), "--resume"});
+  EXPECT_EQ(more.status, 0) << more.err;
+  EXPECT_EQ(losses("early").size(), 12u);
+}
+
+TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
+  const fs::path model = folder / "model";
+  fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
+  Json facts = Json::parse(read_file(model / "config.json").value());
+  facts.erase("dtype");
+  facts["torch_dtype"] = nullptr;
+  std::ofstream(model / "config.json") << facts;
+  const std::string toml = config("rows", "init = \"random\"\n");
+  std::string text = read_file(toml).value();
+  text.replace(text.find(kModels + "qwen3_tied"), (kModels + "qwen3_tied").size(), model.string());
+  EXPECT_EQ(qw({"train", folder.file("r.toml", text)}).status, 0);
+  facts["vocab_size"] = 100;
+  std::ofstream(model / "config.json") << facts;
+  const Ran small = qw({"train", folder.file("r.toml", text), "--dry-run"});
+  EXPECT_EQ(small.status, 1);
+  EXPECT_NE(small.err.find("100 tokens"), small.err.npos) << small.err;
+  facts["initializer_range"] = "much";
+  std::ofstream(model / "config.json") << facts;
+  EXPECT_EQ(qw({"train", folder.file("r.toml", text), "--dry-run"}).status, 1);
+}
+
 TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
   const Ran ran =
       qw({"train",
@@ -175,6 +216,14 @@ TEST_F(TrainTest, ErrorsSayWhatToDo) {
   EXPECT_NE(qw({"train", config("q", "method = \"qlora\"\n")}).err.find("method = \"lora\""),
             std::string::npos);
   EXPECT_EQ(qw({"train", config("l", "seq_len = 100000\n")}).status, 1);
+  std::string long_answers = read_file(config("o", "teacher = \"" + kModels +
+                                                       "llama\"\n[distill]\non_policy = true\n"
+                                                       "max_new_tokens = 2147483647\n"))
+                                 .value();
+  long_answers.replace(long_answers.find("\"sft\""), 5, "\"distill\"");
+  const Ran too_long = qw({"train", folder.file("o.toml", long_answers)});
+  EXPECT_EQ(too_long.status, 1);
+  EXPECT_NE(too_long.err.find("max_new_tokens"), too_long.err.npos) << too_long.err;
 }
 
 TEST_F(TrainTest, ThePrintedConfigurationIsOne) {

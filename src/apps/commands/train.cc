@@ -178,7 +178,7 @@ Result<int> train_command(Program& program, Args args) {
   if (!file) return fail("cli.missing_argument", {{"shown", "CONFIG.toml"}, {"command", line.name()}});
   QW_TRY(const std::string text, read_input(*file));
   QW_TRY(const TrainConfig config, train::parse_config(text, *file));
-  QW_TRY(const auto setup, open_training(program, config, *file));
+  QW_TRY(const auto setup, open_training(program, config));
   if (dry_run || !program.json()) QW_TRY(say_plan(program, *setup));
   if (dry_run) return kExitOk;
   return train_now(program, config, *setup, resume);

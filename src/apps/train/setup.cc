@@ -14,6 +14,7 @@
 #include "io/gguf_export.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
+#include "nn/config_reader.h"
 #include "train/init.h"
 
 namespace qw::apps {
@@ -33,9 +34,13 @@ void show_warnings(Program& program, std::vector<Error>& warnings, const std::st
 
 // What a model that was never stored says of itself; f32 where it does not.
 QuantFormat dtype_of(const Json& config) {
-  const std::string dtype = config.value("dtype", config.value("torch_dtype", "float32"));
-  if (dtype == "bfloat16") return QuantFormat::bf16;
-  return dtype == "float16" ? QuantFormat::f16 : QuantFormat::f32;
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const auto dtype = config.find(key);
+    if (dtype == config.end() || !dtype->is_string()) continue;
+    if (*dtype == "bfloat16") return QuantFormat::bf16;
+    return *dtype == "float16" ? QuantFormat::f16 : QuantFormat::f32;
+  }
+  return QuantFormat::f32;
 }
 
 // A model of its own kind and size with random weights.
@@ -48,8 +53,10 @@ Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
   show_warnings(program, made.warnings, file.string());
   s.model = std::move(made.model);
   s.checkpoint.tokenizer_folder = s.checkpoint.path;
-  train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed),
-                          s.checkpoint.config.value("initializer_range", 0.02));
+  nn::ConfigReader reader(s.checkpoint.config);
+  const double range = reader.number("initializer_range", 0.02);
+  QW_TRY(reader.status());
+  train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed), range);
   s.model->visit(init);
   return init.finish();
 }
@@ -80,6 +87,14 @@ Result<std::shared_ptr<Model>> open_frozen(TrainSetup& s, Program& program,
   return std::shared_ptr<Model>(std::move(loaded.model));
 }
 
+// Answers that the student writes come on top of a prompt of seq_len.
+Status check_length(const Model& model, const TrainConfig& config, std::string_view file) {
+  const bool answers = config.task == "distill" && config.distill.on_policy;
+  const int64_t tokens = int64_t{config.seq_len} + (answers ? config.distill.max_new_tokens : 0);
+  if (tokens <= model.info().max_positions) return {};
+  return fail("train.too_long", {{"file", file}, {"tokens", tokens}, {"limit", model.info().max_positions}});
+}
+
 // Teacher and student must mean the same by an id, as far as both have it.
 Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
   QW_TRY(const Checkpoint files, open_tokenizer_files(path));
@@ -88,6 +103,26 @@ Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
   for (int32_t id = 0; id < n; ++id)
     if (teacher.token_bytes(id) != s.tokenizer->token_bytes(id))
       return fail("train.teacher_tokens", {{"file", path.string()}, {"id", id}});
+  return {};
+}
+
+// A teacher reads what the student reads, its own answers included.
+Status check_teacher_size(const TrainSetup& s, const TrainConfig& config) {
+  const int teacher = s.other->info().vocab;
+  if (config.distill.on_policy && teacher < s.model->info().vocab)
+    return fail("train.teacher_tokens", {{"file", config.teacher}, {"id", teacher}});
+  return check_length(*s.other, config, config.teacher);
+}
+
+// Every id of the data has a row in the embedding: a tokenizer may know more tokens than the model beside it.
+Status check_ids(const TrainSetup& s, const train::Dataset& data, const TrainConfig& config) {
+  const int32_t most = data.ids.empty() ? 0 : *std::max_element(data.ids.begin(), data.ids.end());
+  const auto has_row = [&](const Model& model, const std::string& file) -> Status {
+    if (most < model.info().vocab) return {};
+    return fail("train.vocab", {{"file", file}, {"id", most}, {"vocab", model.info().vocab}});
+  };
+  QW_TRY(has_row(*s.model, config.model));
+  if (s.other) QW_TRY(has_row(*s.other, config.task == "distill" ? config.teacher : config.model));
   return {};
 }
 
@@ -112,6 +147,7 @@ Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
     QW_TRY(const auto path, resolve_model(config.teacher));
     QW_TRY(check_teacher(s, path));
     QW_TRY(s.other, open_frozen(s, program, path));
+    QW_TRY(check_teacher_size(s, config));
   } else if (config.task == "dpo") {
     // Below an adapter nothing learns: the model without it is the policy at its start.
     if (config.method != "full") {
@@ -184,8 +220,7 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
 
 }  // namespace
 
-Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainConfig& config,
-                                                  std::string_view config_file) {
+Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainConfig& config) {
   auto s = std::make_unique<TrainSetup>();
   const bool f32 = config.precision == "f32";
   QW_TRY(s->backend, open_backend(program, config, f32 ? Products::f32_packed : Products::bf16));
@@ -196,10 +231,7 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
     QW_TRY(open_pretrained(*s, program, config, path));
   }
   QW_TRY(s->tokenizer, checkpoint_tokenizer(s->checkpoint));
-  if (config.seq_len > s->model->info().max_positions)
-    return fail(
-        "train.too_long",
-        {{"file", config_file}, {"tokens", config.seq_len}, {"limit", s->model->info().max_positions}});
+  QW_TRY(check_length(*s->model, config, config.model));
   if (!s->tokenizer->chat_templates().empty()) {
     QW_TRY(s->renderer, renderer_of(*s->tokenizer, std::nullopt));
   }
@@ -215,6 +247,8 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   QW_TRY(read_data(*s, program, config, config.data, "ui.train.reading", s->data));
   if (!config.eval_data.empty())
     QW_TRY(read_data(*s, program, config, config.eval_data, "ui.train.reading", s->eval_data));
+  QW_TRY(check_ids(*s, s->data, config));
+  QW_TRY(check_ids(*s, s->eval_data, config));
   QW_TRY(plan_memory(*s, config));
   return s;
 }

@@ -30,9 +30,8 @@ struct TrainSetup {
 
 // Everything but the trainer, whose memory is only taken once the plan fits. Errors: those of every part;
 // train.needs, train.quantised, train.not_quantised, train.too_long, train.no_template, train.teacher_tokens,
-// memory.exhausted.
-Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train::TrainConfig& config,
-                                                  std::string_view config_file);
+// train.vocab, memory.exhausted.
+Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train::TrainConfig& config);
 Status make_trainer(TrainSetup& setup, const train::TrainConfig& config);
 
 // The model or adapter as it stands, into config.out: a Hugging Face folder, model.gguf where the model came
