@@ -173,8 +173,6 @@ TEST(Trainer, ACheckpointOfAnotherRunIsRefused) {
   changed.data.ids[3] ^= 1;
   EXPECT_EQ(load_checkpoint(newest, *changed.trainer, config_json(c), *changed.backend).error().code(),
             "train.data_changed");
-  fs::resize_file(newest / "tensors.safetensors", 1000);
-  EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
   const std::string state = read_file(newest / "state.json").value();
   for (const auto& [key, value] : std::vector<std::pair<std::string, Json>>{
            {"version", "1"}, {"index", 61}, {"index", -1}, {"epoch", -1}, {"step", -1}, {"step", 0.5}}) {
@@ -189,6 +187,10 @@ TEST(Trainer, ACheckpointOfAnotherRunIsRefused) {
   EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
   std::ofstream(newest / "state.json") << Json{{"version", 1}, {"config", 5}, {"state", Json::object()}};
   EXPECT_FALSE(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend));
+  std::ofstream(newest / "state.json") << state;
+  fs::resize_file(newest / "tensors.safetensors", 1000);
+  EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend).error().code(),
+            "safetensors.truncated");
   std::ofstream(newest / "state.json") << "{}";
   EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend).error().code(),
             "train.checkpoint_state");
