@@ -145,6 +145,16 @@ TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   EXPECT_EQ(qw({"train", folder.file("r.toml", text), "--dry-run"}).status, 1);
 }
 
+TEST_F(TrainTest, NothingIsWrittenOverTheModel) {
+  fs::copy(kModels + "qwen3_tied", out("over"), fs::copy_options::recursive);
+  std::string text = read_file(config("over", "")).value();
+  text.replace(text.find(kModels + "qwen3_tied"), (kModels + "qwen3_tied").size(), out("over") + "/.");
+  const Ran ran = qw({"train", folder.file("over.toml", text)});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("the model itself"), ran.err.npos) << ran.err;
+  EXPECT_FALSE(fs::exists(out("over") + "/log.jsonl"));
+}
+
 TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
   const Ran ran =
       qw({"train",

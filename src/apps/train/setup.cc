@@ -64,6 +64,12 @@ Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
 Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& config,
                        const std::filesystem::path& path) {
   QW_TRY(s.checkpoint, open_checkpoint(path));
+  // The result would take the place of what a resumed run begins with and preferences are measured from.
+  const std::filesystem::path out = config.out;
+  std::error_code ec;
+  if (std::filesystem::equivalent(s.checkpoint.path, out, ec) ||
+      std::filesystem::equivalent(s.checkpoint.path, out / "model.gguf", ec))
+    return fail("train.over_model", {{"folder", config.out}});
   const bool quantised =
       std::any_of(s.checkpoint.formats.begin(), s.checkpoint.formats.end(), [](const auto& f) {
         const auto format = format_named(f.first);

@@ -29,8 +29,8 @@ struct TrainSetup {
 };
 
 // Everything but the trainer, whose memory is only taken once the plan fits. Errors: those of every part;
-// train.needs, train.quantised, train.not_quantised, train.too_long, train.no_template, train.teacher_tokens,
-// train.vocab, memory.exhausted.
+// train.needs, train.over_model, train.quantised, train.not_quantised, train.too_long, train.no_template,
+// train.teacher_tokens, train.vocab, memory.exhausted.
 Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train::TrainConfig& config);
 Status make_trainer(TrainSetup& setup, const train::TrainConfig& config);
 
