@@ -1,5 +1,5 @@
 // Which documents a step sees, in which order. The place in the data is two numbers, so that a run resumes
-// where it stopped. Test: tests/train/batches_test.cc
+// where it stopped. Test: tests/train/data_test.cc
 #pragma once
 
 #include <cstdint>

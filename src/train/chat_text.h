@@ -1,5 +1,5 @@
 // A conversation as the model sees it: the text of its own template, cut where the assistant speaks.
-// Test: tests/train/chat_text_test.cc
+// Test: tests/train/data_test.cc
 #pragma once
 
 #include <string>

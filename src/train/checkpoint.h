@@ -1,5 +1,5 @@
 // Checkpoints of a run: a folder each, out/checkpoints/step-00000123 with tensors.safetensors and state.json,
-// which appears whole or not at all. Test: tests/train/checkpoint_test.cc
+// which appears whole or not at all. Test: tests/train/trainer_test.cc
 #pragma once
 
 #include <filesystem>
@@ -10,9 +10,8 @@
 
 namespace qw::train {
 
-// Writes the trainer's state, and removes the oldest checkpoints but `keep` and what a killed run left unfinished.
-// `config` is kept beside it.
-// Errors: file.write.
+// Writes the trainer's state, and removes the oldest checkpoints but `keep` and what a killed run left
+// unfinished. `config` is kept beside it. Errors: file.write.
 Status save_checkpoint(const std::filesystem::path& folder, const Trainer& trainer, const Json& config,
                        Backend& backend, int keep);
 

@@ -115,6 +115,9 @@ class Reader {
     QW_TRY(const std::string text, chat_prompt(*parts_.renderer, json, index));
     Encoded out;
     out.add(encode(text), false);
+    // Cut, it would no longer ask for an answer.
+    if (out.ids.size() > static_cast<size_t>(config_.seq_len))
+      return fail("train.prompt_too_long", {{"tokens", out.ids.size()}, {"limit", config_.seq_len}});
     return std::vector{out};
   }
 

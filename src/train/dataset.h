@@ -1,5 +1,5 @@
 // Training data as token ids: every document of the data files, tokenised once, with a mark at each token
-// that is learnt. Test: tests/train/dataset_test.cc
+// that is learnt. Test: tests/train/data_test.cc
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,5 @@
 // Random weights to begin with, as transformers makes them: matrices from N(0, initializer_range), norms 1,
-// biases 0. The numbers of a weight depend on the seed and its name alone. Test: tests/train/init_test.cc
+// biases 0. The numbers of a weight depend on the seed and its name alone. Test: tests/train/trainer_test.cc
 #pragma once
 
 #include <optional>

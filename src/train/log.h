@@ -1,5 +1,5 @@
 // What a run leaves to read: log.jsonl, one object a line, and report.html made from it. Test:
-// tests/train/log_test.cc
+// tests/train/trainer_test.cc
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 // What a step minimises. An objective knows how samples become batches and losses; which model, with or
-// without adapters, is the Learner's; updates are the Trainer's. Test: tests/train/objective_test.cc,
-// tests/golden/training_test.cc (against PyTorch, PEFT and TRL)
+// without adapters, is the Learner's; updates are the Trainer's. Test: tests/golden/training_test.cc (against
+// PyTorch, PEFT and TRL)
 #pragma once
 
 #include <map>
@@ -43,8 +43,9 @@ class Objective {
 
 // Mean cross-entropy of the target tokens: pretrain, sft.
 std::unique_ptr<Objective> language_objective(const Learner& learner, const Dataset& data);
-// Direct preference optimisation (Rafailov et al. 2023), sigmoid loss. `reference` is the policy at its
-// start; it may share the learner's model where that is frozen below its adapters.
+// Direct preference optimisation (Rafailov et al. 2023), sigmoid loss. `reference` is what the policy is held
+// to: the model before training, or the learner's own model, frozen, without its adapters (as TRL does; an
+// adapter that the training starts from is part of the policy, not of the reference).
 std::unique_ptr<Objective> dpo_objective(const Learner& learner, std::shared_ptr<const Model> reference,
                                          const Dataset& data, const DpoOptions& options);
 

@@ -1,7 +1,7 @@
 // Optimisers. AdamW with decoupled weight decay (Loshchilov & Hutter 2019) in the order of torch.optim.AdamW;
 // Muon (Jordan 2024) in that of torch.optim.Muon with adjust_lr_fn = "match_rms_adamw", for the matrices
 // between embedding and head, AdamW for the rest. Clipping by global norm as torch.nn.utils.clip_grad_norm_.
-// State is keyed by weight name. Test: tests/golden/learning_test.cc, tests/train/optimizer_test.cc
+// State is keyed by weight name. Test: tests/golden/learning_test.cc, tests/train/trainer_test.cc
 #pragma once
 
 #include <functional>

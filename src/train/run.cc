@@ -49,7 +49,7 @@ class Run {
     while (trainer_.done() < trainer_.steps() && !end.interrupted && !end.stopped_early) {
       QW_TRY(step());
       const bool last = trainer_.done() == trainer_.steps();
-      if (config_.eval_every > 0 && (trainer_.done() % config_.eval_every == 0 || last)) {
+      if (evaluates_now(last)) {
         QW_TRY(evaluate());
         end.stopped_early = without_gain();
       }
@@ -65,6 +65,12 @@ class Run {
   }
 
  private:
+  // At the end in any case, where there is something to evaluate on.
+  bool evaluates_now(bool last) const {
+    if (config_.eval_data.empty()) return false;
+    return last || (config_.eval_every > 0 && trainer_.done() % config_.eval_every == 0);
+  }
+
   Status step() {
     const auto start = Clock::now();
     QW_TRY(const StepResult r, trainer_.step());

@@ -1,5 +1,5 @@
 // A run of `qw train`: steps, log, evaluations, checkpoints, report, and the result. What a person sees is
-// the observer's. Test: tests/train/run_test.cc, tests/e2e/train_test.cc
+// the observer's. Test: tests/train/trainer_test.cc, tests/e2e/train_test.cc
 #pragma once
 
 #include <atomic>

@@ -155,7 +155,7 @@ Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
     QW_TRY(s.other, open_frozen(s, program, path));
     QW_TRY(check_teacher_size(s, config));
   } else if (config.task == "dpo") {
-    // Below an adapter nothing learns: the model without it is the policy at its start.
+    // Below an adapter nothing learns: the model itself is the reference.
     if (config.method != "full") {
       s.other = s.model;
     } else {
