@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/atomic_file.h"
+
 namespace qw {
 namespace {
 
@@ -55,28 +57,9 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t max_byte
 }
 
 Status write_file_atomic(const std::filesystem::path& path, std::string_view content) {
-  std::string temp = path.string() + ".XXXXXX";
-  const Fd file(::mkstemp(temp.data()));
-  if (file.fd < 0) return file_error("file.write", path);
-  for (size_t done = 0; done < content.size();) {
-    const ssize_t n = ::write(file.fd, content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      auto error = file_error("file.write", path);
-      ::unlink(temp.c_str());
-      return error;
-    }
-    done += static_cast<size_t>(n);
-  }
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(file.fd, 0666 & ~mask) != 0 || ::fsync(file.fd) != 0 ||
-      ::rename(temp.c_str(), path.c_str()) != 0) {
-    auto error = file_error("file.write", path);
-    ::unlink(temp.c_str());
-    return error;
-  }
-  return {};
+  QW_TRY(AtomicFile file, AtomicFile::create(path));
+  QW_TRY(file.write(0, std::as_bytes(std::span(content))));
+  return file.commit();
 }
 
 }  // namespace qw

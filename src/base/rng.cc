@@ -17,6 +17,12 @@ std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> c, std::array<uint32_
   return c;
 }
 
+uint64_t name_key(std::string_view name, uint64_t salt) {
+  uint64_t h = 0xcbf29ce484222325u ^ salt;
+  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return h;
+}
+
 uint64_t Rng::bits(uint64_t position, uint64_t draw) const {
   const auto r = philox4x32({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32),
                              static_cast<uint32_t>(draw), static_cast<uint32_t>(draw >> 32)},

@@ -5,11 +5,15 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace qw {
 
 // The ten-round Philox block: 128 bits from a 128-bit counter and a 64-bit key.
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
+
+// A key made of a name (FNV-1a, 64 bits), the same on every machine; `salt` gives another for the same name.
+uint64_t name_key(std::string_view name, uint64_t salt = 0);
 
 // A stream named by `key`; draw `n` of position `position` never depends on other draws.
 class Rng {

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "core/dtype.h"
-#include "io/atomic_file.h"
 
 namespace qw {
 

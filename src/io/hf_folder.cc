@@ -48,19 +48,12 @@ Status refuse_quantized(const Json& config, const fs::path& path) {
   return {};
 }
 
-std::optional<QuantFormat> format_of(std::string_view dtype) {
-  if (dtype == "F32") return QuantFormat::f32;
-  if (dtype == "F16") return QuantFormat::f16;
-  if (dtype == "BF16") return QuantFormat::bf16;
-  return std::nullopt;
-}
-
 // The tensor as the loader sees it; a type that no weight may have is refused (buffers that are let pass stay
 // out).
 Result<StoredTensor> stored(const std::string& name, const SafetensorsSet::Item& item) {
   const SafetensorsTensor& t = *item.tensor;
   const std::string file = item.file->path().string();
-  const std::optional<QuantFormat> format = format_of(t.dtype);
+  const std::optional<QuantFormat> format = float_format(t.dtype);
   if (!format) {
     const std::string_view code = t.dtype.starts_with("F8") ? "hf.f8" : "hf.dtype";
     return fail(code, {{"file", file}, {"tensor", name}, {"found", t.dtype}});

@@ -5,8 +5,8 @@
 #include <set>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/mmap.h"
-#include "io/atomic_file.h"
 #include "io/encode.h"
 #include "io/safetensors_writer.h"
 #include "io/staged_folder.h"

@@ -111,9 +111,7 @@ struct Reading {
 };
 
 Result<QuantFormat> format_of(const std::string& tensor, const SafetensorsTensor& t, const fs::path& file) {
-  if (t.dtype == "F32") return QuantFormat::f32;
-  if (t.dtype == "F16") return QuantFormat::f16;
-  if (t.dtype == "BF16") return QuantFormat::bf16;
+  if (const auto format = float_format(t.dtype)) return *format;
   return fail("hf.dtype", {{"file", file.string()}, {"tensor", tensor}, {"found", t.dtype}});
 }
 
@@ -193,15 +191,8 @@ Status check_spec(const LoraSpec& spec) {
   return {};
 }
 
-// FNV-1a: the stream of a weight's first numbers.
-uint64_t hash_of(std::string_view name) {
-  uint64_t h = 14695981039346656037ULL;
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-  return h;
-}
-
 void fill_uniform(Backend& backend, const Weight& w, double bound, uint64_t seed) {
-  const Rng rng(Rng(seed).bits(hash_of(w.name)));
+  const Rng rng(Rng(seed).bits(name_key(w.name)));
   const auto n = static_cast<size_t>(w.shape.elements());
   std::vector<float> narrow(n);
   for (size_t i = 0; i < n; ++i) narrow[i] = static_cast<float>(bound * (2.0 * rng.uniform(i) - 1.0));

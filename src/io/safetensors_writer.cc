@@ -4,9 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/check.h"
 #include "base/json.h"
-#include "io/atomic_file.h"
 #include "io/safetensors.h"
 
 namespace qw {

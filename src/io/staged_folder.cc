@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/atomic_file.h"
+
 namespace qw {
 namespace {
 
@@ -58,9 +60,7 @@ Result<StagedFolder> StagedFolder::create(const fs::path& target) {
   std::string temp = (parent / fmt::format(".{}.XXXXXX", clean.filename().string())).string();
   if (::mkdtemp(temp.data()) == nullptr) return write_error(clean, errno);
   StagedFolder staged(clean, temp);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::chmod(temp.c_str(), 0777 & ~mask) != 0) return write_error(clean, errno);
+  if (::chmod(temp.c_str(), allowed_mode(0777)) != 0) return write_error(clean, errno);
   return staged;
 }
 

@@ -47,6 +47,13 @@ bool is_inv_freq(std::string_view name) {
 
 }  // namespace
 
+std::optional<QuantFormat> float_format(std::string_view dtype) {
+  if (dtype == "F32") return QuantFormat::f32;
+  if (dtype == "F16") return QuantFormat::f16;
+  if (dtype == "BF16") return QuantFormat::bf16;
+  return std::nullopt;
+}
+
 StoredWeights::~StoredWeights() = default;
 
 std::vector<std::string> StoredWeights::names() const {

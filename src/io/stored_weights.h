@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include "nn/weight_source.h"
 
 namespace qw {
+
+// The format of a safetensors dtype that a weight may have: F32, F16, BF16.
+std::optional<QuantFormat> float_format(std::string_view dtype);
 
 struct StoredTensor {
   QuantFormat format = QuantFormat::f32;

@@ -1,5 +1,6 @@
 #include "ops/linear.h"
 
+#include "base/rng.h"
 #include "ops/dims.h"
 
 namespace qw::ops {
@@ -14,13 +15,6 @@ struct LoraUse {
   Tensor x, xa;      // [rows, K] behind the dropout, [rows, r]
 };
 
-// FNV-1a: the same numbers on every machine, for every build.
-uint64_t mixed(uint64_t key, std::string_view name) {
-  uint64_t h = 0xcbf29ce484222325u ^ key;
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h;
-}
-
 std::vector<LoraUse> lora_uses(const Ctx& cx, const Weight& w) {
   std::vector<LoraUse> uses;
   if (cx.adapters == nullptr) return uses;
@@ -29,7 +23,7 @@ std::vector<LoraUse> lora_uses(const Ctx& cx, const Weight& w) {
       uses.push_back({range,
                       lora,
                       cx.tape != nullptr ? cx.adapter_dropout.p : 0.0,
-                      mixed(cx.adapter_dropout.key, w.name),
+                      name_key(w.name, cx.adapter_dropout.key),
                       {},
                       {}});
   return uses;

@@ -32,19 +32,12 @@ int64_t SampleOrder::peek() {
   return order_[static_cast<size_t>(place_.index)];
 }
 
-int64_t SampleOrder::tokens_of(int64_t sample) const {
-  int64_t n = 0;
-  for (int i = 0; i < data_.documents_a_sample; ++i)
-    n += data_.documents[static_cast<size_t>(sample * data_.documents_a_sample + i)].length;
-  return n;
-}
-
 std::vector<int64_t> SampleOrder::next() {
   std::vector<int64_t> out;
   int64_t tokens = 0;
   while (true) {
     const int64_t sample = peek();
-    tokens += tokens_of(sample);
+    tokens += data_.tokens_in_sample(sample);
     const bool full = by_tokens_ ? tokens > budget_ : static_cast<int64_t>(out.size()) == batch_;
     if (full && !out.empty()) return out;
     out.push_back(sample);
@@ -97,9 +90,10 @@ MicroBatch make_micro_batch(const Dataset& data, const std::vector<Document>& do
 
 MicroBatch make_micro_batch(const Dataset& data, const std::vector<int64_t>& samples) {
   std::vector<Document> documents;
-  for (const int64_t s : samples)
-    for (int i = 0; i < data.documents_a_sample; ++i)
-      documents.push_back(data.documents[static_cast<size_t>(s * data.documents_a_sample + i)]);
+  for (const int64_t s : samples) {
+    const auto sample = data.sample(s);
+    documents.insert(documents.end(), sample.begin(), sample.end());
+  }
   return make_micro_batch(data, documents);
 }
 

@@ -34,7 +34,6 @@ class SampleOrder {
 
  private:
   int64_t peek();
-  int64_t tokens_of(int64_t sample) const;
 
   const Dataset& data_;
   const bool shuffle_, by_tokens_;

@@ -61,6 +61,9 @@ struct TrainConfig {
   LoraOptions lora;
   DpoOptions dpo;
   DistillOptions distill;
+
+  // The student writes the answers of a distillation.
+  bool on_policy() const { return task == "distill" && distill.on_policy; }
 };
 
 // One key as the table has it; `name` of a key in a section is "lora.rank". Its description is the message

@@ -70,7 +70,7 @@ class Reader {
   }
 
   bool splits() const { return config_.task == "pretrain"; }
-  bool on_policy() const { return config_.task == "distill" && config_.distill.on_policy; }
+  bool on_policy() const { return config_.on_policy(); }
   // A text that the student goes on with has not ended.
   bool appends_eos() const {
     return config_.append_eos && (config_.task == "pretrain" || config_.task == "distill") && !on_policy();

@@ -29,6 +29,15 @@ struct Dataset {
   int documents_a_sample = 1;  // dpo: chosen, rejected; they stand side by side
 
   int64_t n_samples() const { return static_cast<int64_t>(documents.size()) / documents_a_sample; }
+  std::span<const Document> sample(int64_t i) const {
+    const auto n = static_cast<size_t>(documents_a_sample);
+    return std::span(documents).subspan(static_cast<size_t>(i) * n, n);
+  }
+  int64_t tokens_in_sample(int64_t i) const {
+    int64_t n = 0;
+    for (const Document& d : sample(i)) n += d.length;
+    return n;
+  }
   std::span<const int32_t> ids_of(const Document& d) const {
     return std::span(ids).subspan(static_cast<size_t>(d.begin), static_cast<size_t>(d.length));
   }

@@ -5,16 +5,6 @@
 #include "base/rng.h"
 
 namespace qw::train {
-namespace {
-
-uint64_t key_of(uint64_t seed, const std::string& name) {
-  uint64_t h = 0xcbf29ce484222325u ^ (seed * 0x9e3779b97f4a7c15u);  // FNV-1a
-  for (const char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return h;
-}
-
-}  // namespace
-
 void InitVisitor::on_weight(Weight& w, ShardAxis) {
   if (error_) return;
   auto storage = backend_.alloc(static_cast<size_t>(w.shape.elements() * traits(backend_.real()).bytes));
@@ -30,7 +20,7 @@ void InitVisitor::on_weight(Weight& w, ShardAxis) {
     return;
   }
   std::vector<float> values(static_cast<size_t>(w.shape.elements()));
-  const Rng rng(key_of(seed_, w.name));
+  const Rng rng(name_key(w.name, seed_ * 0x9e3779b97f4a7c15u));
   for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(std_dev_ * rng.normal(i));
   backend_.upload(w.data, values.data());
 }

@@ -54,7 +54,9 @@ class Run {
         end.stopped_early = without_gain();
       }
       end.interrupted = stop.load() && !last;
-      if (end.interrupted || seconds_since(saved_) >= 60 * config_.checkpoint_minutes) QW_TRY(checkpoint());
+      const bool due = seconds_since(saved_) >= 60 * config_.checkpoint_minutes;
+      const bool ends = last || end.stopped_early;  // below, a checkpoint is written in any case
+      if (end.interrupted || (due && !ends)) QW_TRY(checkpoint());
     }
     end.steps = trainer_.done();
     if (end.interrupted) return end;

@@ -180,9 +180,7 @@ TrainMemory Trainer::plan(Objective& objective, const Dataset& data, const std::
   while (order.place().epoch == 0 && order.place().index < data.n_samples()) {
     std::vector<int64_t> samples = order.next();
     int64_t tokens = 0;
-    for (const int64_t s : samples)
-      for (int64_t i = 0; i < data.documents_a_sample; ++i)
-        tokens += data.documents[static_cast<size_t>(s * data.documents_a_sample + i)].length;
+    for (const int64_t s : samples) tokens += data.tokens_in_sample(s);
     if (tokens > most) largest = std::move(samples);
     most = std::max(most, tokens);
   }

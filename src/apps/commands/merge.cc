@@ -5,10 +5,9 @@
 
 #include "apps/commands/commands.h"
 #include "apps/memory.h"
+#include "apps/model_export.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
-#include "apps/weight_type.h"
-#include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
 
 namespace qw::apps {
@@ -52,12 +51,7 @@ Status write_folder(const Options& o, const OpenModel& open, QuantFormat format,
 
 Status write_gguf_file(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
                        const WriteProgress& progress) {
-  GgufModelPlan plan{.config = open.checkpoint.config,
-                     .generation = open.checkpoint.generation,
-                     .tokenizer = {},
-                     .name = open.checkpoint.name,
-                     .format = format};
-  QW_TRY(plan.tokenizer, tokenizer_for_gguf(open.checkpoint));
+  QW_TRY(const GgufModelPlan plan, gguf_plan(open.checkpoint, format));
   return write_gguf(o.out, plan, rows, progress);
 }
 

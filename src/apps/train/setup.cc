@@ -4,14 +4,13 @@
 
 #include "apps/chat_prompt.h"
 #include "apps/memory.h"
+#include "apps/model_export.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "apps/tokenizer_files.h"
 #include "apps/train/sampling.h"
-#include "apps/weight_type.h"
 #include "backend/cpu/cpu_backend.h"
 #include "io/gguf_adapter.h"
-#include "io/gguf_export.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
 #include "nn/config_reader.h"
@@ -22,10 +21,13 @@ namespace {
 
 using train::TrainConfig;
 
-Result<std::unique_ptr<Backend>> open_backend(Program& program, const TrainConfig& config,
+int threads_of(const Program& program, const TrainConfig& config) {
+  return config.threads > 0 ? config.threads : program.threads();
+}
+
+Result<std::unique_ptr<Backend>> open_backend(const Program& program, const TrainConfig& config,
                                               Products products) {
-  const int threads = config.threads > 0 ? config.threads : program.threads();
-  return make_cpu_backend({.threads = threads, .isa = {}, .products = products});
+  return make_cpu_backend({.threads = threads_of(program, config), .isa = {}, .products = products});
 }
 
 void show_warnings(Program& program, std::vector<Error>& warnings, const std::string& file) {
@@ -95,8 +97,7 @@ Result<std::shared_ptr<Model>> open_frozen(TrainSetup& s, Program& program,
 
 // Answers that the student writes come on top of a prompt of seq_len.
 Status check_length(const Model& model, const TrainConfig& config, std::string_view file) {
-  const bool answers = config.task == "distill" && config.distill.on_policy;
-  const int64_t tokens = int64_t{config.seq_len} + (answers ? config.distill.max_new_tokens : 0);
+  const int64_t tokens = int64_t{config.seq_len} + (config.on_policy() ? config.distill.max_new_tokens : 0);
   if (tokens <= model.info().max_positions) return {};
   return fail("train.too_long", {{"file", file}, {"tokens", tokens}, {"limit", model.info().max_positions}});
 }
@@ -115,7 +116,7 @@ Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
 // A teacher reads what the student reads, its own answers included.
 Status check_teacher_size(const TrainSetup& s, const TrainConfig& config) {
   const int teacher = s.other->info().vocab;
-  if (config.distill.on_policy && teacher < s.model->info().vocab)
+  if (config.on_policy() && teacher < s.model->info().vocab)
     return fail("train.teacher_tokens", {{"file", config.teacher}, {"id", teacher}});
   return check_length(*s.other, config, config.teacher);
 }
@@ -171,7 +172,8 @@ Status read_data(TrainSetup& s, Program& program, const TrainConfig& config,
   train::DataReport report;
   {
     Progress progress(console, console.text(label));
-    const train::DataParts parts{*s.tokenizer, s.renderer ? &*s.renderer : nullptr, program.threads()};
+    const train::DataParts parts{*s.tokenizer, s.renderer ? &*s.renderer : nullptr,
+                                 threads_of(program, config)};
     QW_TRY(to, train::read_dataset(files, config, parts, report, [&](int64_t done, int64_t total) {
              progress.set(done >> 20, total >> 20);
              return true;
@@ -198,7 +200,7 @@ std::unique_ptr<train::Objective> make_objective(const TrainSetup& s, const Trai
 
 // For the plan: answers as long as they may get.
 train::Generate longest_answers(const TrainConfig& config) {
-  if (config.task != "distill" || !config.distill.on_policy) return {};
+  if (!config.on_policy()) return {};
   return [n = config.distill.max_new_tokens](const auto& prompts, int64_t) {
     return std::vector(prompts.size(), std::vector<int32_t>(static_cast<size_t>(n), 0));
   };
@@ -230,6 +232,9 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   auto s = std::make_unique<TrainSetup>();
   const bool f32 = config.precision == "f32";
   QW_TRY(s->backend, open_backend(program, config, f32 ? Products::f32_packed : Products::bf16));
+  if (config.on_policy()) {
+    QW_TRY(s->sampling, open_backend(program, config, Products::f32));
+  }
   QW_TRY(const auto path, resolve_model(config.model));
   if (config.init == "random") {
     QW_TRY(open_random(*s, program, config, path));
@@ -261,10 +266,7 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
 
 Status make_trainer(TrainSetup& s, const TrainConfig& config) {
   train::Generate generate;
-  if (config.task == "distill" && config.distill.on_policy) {
-    QW_TRY(s.sampling, make_cpu_backend({.threads = config.threads, .isa = {}, .products = Products::f32}));
-    generate = sampler_of(s, config);
-  }
+  if (config.on_policy()) generate = sampler_of(s, config);
   train::TrainerParts parts{*s.backend, s.learning, make_objective(s, config, s.data, generate), s.data};
   if (!config.eval_data.empty()) {
     parts.eval_objective = make_objective(s, config, s.eval_data, generate);
@@ -281,12 +283,7 @@ Status save_trained(TrainSetup& s, const TrainConfig& config) {
   if (config.save_dtype != "model") format = *format_named(config.save_dtype);
   WeightRows rows(s.all, *s.backend);
   if (s.checkpoint.kind == CheckpointKind::gguf) {
-    GgufModelPlan plan{.config = s.checkpoint.config,
-                       .generation = s.checkpoint.generation,
-                       .tokenizer = {},
-                       .name = s.checkpoint.name,
-                       .format = format};
-    QW_TRY(plan.tokenizer, tokenizer_for_gguf(s.checkpoint));
+    QW_TRY(const GgufModelPlan plan, gguf_plan(s.checkpoint, format));
     return write_gguf(std::filesystem::path(config.out) / "model.gguf", plan, rows);
   }
   const HfFolderPlan plan{

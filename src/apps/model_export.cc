@@ -1,6 +1,8 @@
-#include "apps/weight_type.h"
+#include "apps/model_export.h"
 
 #include <algorithm>
+
+#include "apps/tokenizer_files.h"
 
 namespace qw::apps {
 
@@ -20,6 +22,16 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
     most = std::max(most, count.elements);
   }
   return best;
+}
+
+Result<GgufModelPlan> gguf_plan(const Checkpoint& checkpoint, QuantFormat format) {
+  GgufModelPlan plan{.config = checkpoint.config,
+                     .generation = checkpoint.generation,
+                     .tokenizer = {},
+                     .name = checkpoint.name,
+                     .format = format};
+  QW_TRY(plan.tokenizer, tokenizer_for_gguf(checkpoint));
+  return plan;
 }
 
 }  // namespace qw::apps

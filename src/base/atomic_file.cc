@@ -1,4 +1,4 @@
-#include "io/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -49,13 +49,18 @@ Status AtomicFile::write(int64_t offset, std::span<const std::byte> bytes) const
 
 Status AtomicFile::commit() {
   QW_CHECK(fd_ >= 0);
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  if (::fchmod(fd_, 0666 & ~mask) != 0 || ::fsync(fd_) != 0 || ::rename(temp_.c_str(), path_.c_str()) != 0)
+  if (::fchmod(fd_, allowed_mode(0666)) != 0 || ::fsync(fd_) != 0 ||
+      ::rename(temp_.c_str(), path_.c_str()) != 0)
     return error();
   ::close(fd_);
   fd_ = -1;
   return {};
+}
+
+unsigned allowed_mode(unsigned mode) {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  return mode & ~mask;
 }
 
 Status check_free_space(const fs::path& path, int64_t bytes) {

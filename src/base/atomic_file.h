@@ -1,5 +1,6 @@
 // A file that appears whole: written at any offsets into a temporary file beside its path, which commit()
-// flushes and renames. Test: tests/io/safetensors_test.cc, tests/io/gguf_writer_test.cc
+// flushes and renames. Test: tests/base/base_test.cc,
+// tests/io/gguf_writer_test.cc
 #pragma once
 
 #include <cstddef>
@@ -33,6 +34,9 @@ class AtomicFile {
   std::string temp_;
   int fd_;  // −1 once committed
 };
+
+// The permissions that a new file or folder gets from `mode` under the process's umask.
+unsigned allowed_mode(unsigned mode);
 
 // Errors: file.no_space (args file, needed, free: bytes), where `path`, which need not be there yet, lies on
 // a file system with less than `bytes` free.
