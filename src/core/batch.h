@@ -41,6 +41,14 @@ struct AttnPlan {
   };
   std::vector<Table> tables;
   std::vector<int32_t> state_slots;  // [S] slot of recurrent state (pools with recurrent layers)
+  // A recurrent layer also writes the state that its sequence has after row `row` of the step into `slot`: a
+  // snapshot for the prefix tree, or a point to go back to when drafted tokens are refused.
+  struct StateSave {
+    int32_t row = 0;
+    int32_t slot = 0;
+    friend bool operator==(const StateSave&, const StateSave&) = default;
+  };
+  std::vector<StateSave> state_saves;  // ascending rows; no slot twice, none of state_slots
   KvPool* pool = nullptr;            // null: attend inside the batch (training, encoders); kv_len = rows then
 
   int n_seqs() const { return static_cast<int>(kv_len.size()); }
