@@ -13,4 +13,9 @@ Tensor Model::forward(Ctx& cx, const Batch& batch) const {
   return ops::linear(rows, x, head());
 }
 
+Tensor Model::mtp_features(Ctx&, const Tensor&, const Batch&) const {
+  QW_CHECK(false, "{} has no multi-token prediction", info().model_type);
+  return {};
+}
+
 }  // namespace qw

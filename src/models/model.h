@@ -42,6 +42,17 @@ class Model {
   virtual const Weight& head() const = 0;
   // Logits [R, V], real(), of the rows batch.logit_rows.
   virtual Tensor forward(Ctx& cx, const Batch& batch) const;
+
+  // Multi-token prediction: one more layer that drafts the token after the next one from what the model knows
+  // already (Qwen3-Next, Qwen3.5). Its keys and values are layer n_layers of cache_spec(): paged like any
+  // other, at the same positions. Nothing of it is recurrent.
+  virtual bool has_mtp() const { return false; }
+  // hidden [T, D], a row for every row of `batch`: row t belongs to position p = batch.positions[t] and is
+  // what features() gave there (all rows wanted), or, to draft on, what mtp_features() gave. batch.ids[t] is
+  // the token at position p + 1: the one sampled there, or the next of the prompt. Answers [R, D] of
+  // batch.logit_rows: head() makes of it the logits of the token at position p + 2. The caller keeps the
+  // layer's cache complete: every position that is not fed leaves a hole that later rows would read.
+  virtual Tensor mtp_features(Ctx& cx, const Tensor& hidden, const Batch& batch) const;
 };
 
 struct LoadOptions {
