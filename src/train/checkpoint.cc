@@ -18,6 +18,10 @@ constexpr const char* kTensors = "tensors.safetensors";
 constexpr const char* kState = "state.json";
 constexpr int kVersion = 1;
 
+std::string name_of(int64_t step) {
+  return fmt::format("step-{:08}", step);
+}
+
 std::vector<fs::path> checkpoints(const fs::path& folder) {
   std::vector<fs::path> out;
   std::error_code ec;
@@ -56,7 +60,7 @@ Status write_tensors(const fs::path& file, const Trainer& trainer, Backend& back
 
 Status save_checkpoint(const fs::path& folder, const Trainer& trainer, const Json& config, Backend& backend,
                        int keep) {
-  QW_TRY(StagedFolder staged, StagedFolder::create(folder / fmt::format("step-{:08}", trainer.done())));
+  QW_TRY(StagedFolder staged, StagedFolder::create(folder / name_of(trainer.done())));
   QW_TRY(write_tensors(staged.path() / kTensors, trainer, backend));
   const Json state{{"version", kVersion}, {"state", trainer.state()}, {"config", config}};
   QW_TRY(write_file_atomic(staged.path() / kState, state.dump(2) + "\n"));
@@ -72,6 +76,12 @@ std::optional<fs::path> newest_checkpoint(const fs::path& folder) {
   const std::vector<fs::path> all = checkpoints(folder);
   if (all.empty()) return std::nullopt;
   return all.back();
+}
+
+void forget_checkpoints_after(const fs::path& folder, int64_t step) {
+  std::error_code ec;
+  for (const fs::path& path : checkpoints(folder))
+    if (path.filename().string() > name_of(step)) fs::remove_all(path, ec);
 }
 
 Status load_checkpoint(const fs::path& checkpoint, Trainer& trainer, const Json& config, Backend& backend) {

@@ -18,8 +18,12 @@ Status save_checkpoint(const std::filesystem::path& folder, const Trainer& train
 // The newest checkpoint in `folder` (out/checkpoints); none where there is none.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& folder);
 
+// Removes the checkpoints of steps after `step`: what a resumed run does again counts alone.
+void forget_checkpoints_after(const std::filesystem::path& folder, int64_t step);
+
 // Errors: train.checkpoint_config (args file, key: what differs), train.checkpoint_tensor (file, tensor),
-// train.checkpoint_state (file, key), train.data_changed (file); file.*, json.*, safetensors.*.
+// train.checkpoint_state (file, key), train.data_changed, train.model_changed (file); file.*, json.*,
+// safetensors.*.
 Status load_checkpoint(const std::filesystem::path& checkpoint, Trainer& trainer, const Json& config,
                        Backend& backend);
 

@@ -45,6 +45,7 @@ class Run {
   Result<RunEnd> go(const std::atomic<bool>& stop) {
     RunEnd end;
     recall_evaluations();
+    forget_checkpoints_after(folder_.best(), trainer_.done());
     end.stopped_early = without_gain();
     while (trainer_.done() < trainer_.steps() && !end.interrupted && !end.stopped_early) {
       QW_TRY(step());
@@ -61,6 +62,7 @@ class Run {
     end.steps = trainer_.done();
     if (end.interrupted) return end;
     QW_TRY(checkpoint());
+    QW_TRY(end.best_step, go_back_to_best());
     const Trainer::Averaged averaged(trainer_);
     if (hooks_.save_result) QW_TRY(hooks_.save_result());
     return end;
@@ -94,14 +96,26 @@ class Run {
     Json line{{"step", trainer_.done()}, {"eval_loss", r.loss}};
     for (const auto& [name, value] : r.metrics) line["eval_" + name] = value;
     QW_TRY(log_.append(line));
-    count_evaluation(r.loss);
+    if (count_evaluation(r.loss) && config_.early_stop > 0)
+      QW_TRY(save_checkpoint(folder_.best(), trainer_, config_json_, backend_, 1));
     if (hooks_.on_eval) hooks_.on_eval(trainer_.done(), r);
     return {};
   }
 
-  void count_evaluation(double loss) {
-    without_gain_ = loss < best_ ? 0 : without_gain_ + 1;
-    best_ = std::min(best_, loss);
+  // Whether it is the best so far.
+  bool count_evaluation(double loss) {
+    const bool better = loss < best_;
+    without_gain_ = better ? 0 : without_gain_ + 1;
+    if (better) best_ = loss;
+    return better;
+  }
+  // The step that the trainer is at then; 0 where the last weights are wanted. A run that was killed between
+  // an evaluation and its checkpoint comes by here again.
+  Result<int64_t> go_back_to_best() {
+    const auto best = newest_checkpoint(folder_.best());
+    if (config_.early_stop == 0 || !best) return 0;
+    QW_TRY(load_checkpoint(*best, trainer_, config_json_, backend_));
+    return trainer_.done();
   }
   bool without_gain() const { return config_.early_stop > 0 && without_gain_ >= config_.early_stop; }
   // The log tells a resumed run how its evaluations went. What is no number there was none: nan.

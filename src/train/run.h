@@ -31,6 +31,7 @@ struct RunEnd {
   int64_t steps = 0;
   bool interrupted = false;  // by `stop`; a checkpoint was written
   bool stopped_early = false;
+  int64_t best_step = 0;  // whose weights are the result, where early_stop asks for the best; else 0
 };
 
 // The folder `out` of one run, held by one process at a time.
@@ -44,6 +45,8 @@ class RunFolder {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  // The checkpoint of the best evaluation, where early_stop asks for it.
+  std::filesystem::path best() const { return path_ / "best"; }
   // An earlier run left something here.
   bool used() const;
 

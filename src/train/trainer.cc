@@ -146,7 +146,8 @@ Json Trainer::state() const {
           {"steps", steps()},
           {"epoch", order_.place().epoch},
           {"index", order_.place().index},
-          {"data", fmt::format("{:016x}", parts_.data.digest())}};
+          {"data", fmt::format("{:016x}", parts_.data.digest())},
+          {"frozen", parts_.frozen_digest}};
 }
 
 Status Trainer::restore(const Json& state,
@@ -156,6 +157,7 @@ Status Trainer::restore(const Json& state,
       return fail("train.checkpoint_state", {{"key", key}});
   if (!state.contains("data") || state["data"] != fmt::format("{:016x}", parts_.data.digest()))
     return fail("train.data_changed");
+  if (state.value("frozen", Json("")) != parts_.frozen_digest) return fail("train.model_changed");
   const DataPlace place{state["epoch"].get<int64_t>(), state["index"].get<int64_t>()};
   if (place.index > parts_.data.n_samples()) return fail("train.checkpoint_state", {{"key", "index"}});
   for (const auto& [name, tensor] : tensors()) QW_TRY(load(name, tensor));

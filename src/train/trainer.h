@@ -38,6 +38,8 @@ struct TrainerParts {
   const Dataset& data;
   std::unique_ptr<Objective> eval_objective = nullptr;  // none: no evaluation
   const Dataset* eval_data = nullptr;
+  // Of the weights that do not learn, "" where all do: a resumed run must have the same below its adapter.
+  std::string frozen_digest = {};
 };
 
 class Trainer {

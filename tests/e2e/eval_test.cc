@@ -100,6 +100,33 @@ TEST(Eval, TheLogProbabilitiesAreThoseOfTheLogits) {
   EXPECT_EQ(results[2]["tokens"], ids.size() - 1);
 }
 
+TEST(Eval, AnAdapterCountsInScoresAnswersAndHashes) {
+  const TempFolder folder;
+  const std::string base = QW_SOURCE_DIR "/tests/golden/data/models/qwen2_tied";
+  const std::string adapter = QW_SOURCE_DIR "/tests/golden/data/adapters/qwen2_head";
+  const std::string merged = folder / "merged";
+  ASSERT_EQ(qw({"merge", base, adapter, merged}).status, 0);
+  const std::string tasks =
+      folder.file("t.jsonl", lines({{{"kind", "perplexity"}, {"text", "the river runs past the old mill"}},
+                                    {{"kind", "exact"}, {"messages", user("the river")}, {"answers", {"x"}}}}));
+  const std::string jinja = chat_template(folder);
+  std::vector<std::vector<Json>> runs;
+  const std::vector<std::vector<std::string>> models = {{base, "--adapter", adapter}, {merged}, {base}};
+  for (const auto& model : models) {
+    std::vector<std::string> args = {"eval"};
+    args.insert(args.end(), model.begin(), model.end());
+    const std::string out = folder / std::to_string(runs.size());
+    args.insert(args.end(), {tasks, "--out", out, "--template", jinja, "--exact", "--max-tokens", "12"});
+    const Ran ran = qw(args);
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    runs.push_back(read_lines(out));
+  }
+  EXPECT_TRUE(runs[0][0]["model"].contains("adapter/adapter_model.safetensors"));
+  EXPECT_NEAR(runs[0][1]["nll"].get<double>(), runs[1][1]["nll"].get<double>(), 1e-3);
+  EXPECT_EQ(runs[0][2]["answer"], runs[1][2]["answer"]);
+  EXPECT_GT(std::abs(runs[0][1]["nll"].get<double>() - runs[2][1]["nll"].get<double>()), 1e-2);
+}
+
 TEST(Eval, ABatchAndOneByOneGiveTheSame) {
   const TempFolder folder;
   std::vector<Json> items;

@@ -124,6 +124,51 @@ TEST_F(TrainTest, ARunThatStoppedEarlyStaysStopped) {
   EXPECT_EQ(losses("early").size(), 12u);
 }
 
+TEST_F(TrainTest, ARunWithEarlyStopEndsWithTheWeightsOfItsBestEvaluation) {
+  const std::string toml = config("best", "eval_every = 1\nearly_stop = 3\neval_data = [\"" + data + "\"]\n");
+  std::string text = read_file(toml).value();
+  text.replace(text.find("lr = 0.003"), 10, "lr = 0.9");  // goes astray after a step or two
+  const Ran ran = qw({"train", folder.file("b.toml", text), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  int64_t best_step = 0, last = 0;
+  double best = INFINITY;
+  for (const Json& line : log("best"))
+    if (line.contains("eval_loss")) {
+      last = line["step"].get<int64_t>();
+      if (const double loss = line["eval_loss"].get<double>(); loss < best) {
+        best = loss;
+        best_step = last;
+      }
+    }
+  ASSERT_LT(best_step, last);
+  EXPECT_EQ(ran.json()["best_step"], best_step);
+  // The result is that model: a run of no learning from it evaluates to the same.
+  text = read_file(config("again", "eval_data = [\"" + data + "\"]\n")).value();
+  const std::string model = kModels + "qwen3_tied";
+  text.replace(text.find(model), model.size(), out("best"));
+  text.replace(text.find("lr = 0.003\nsteps = 12"), 21, "lr = 0\nsteps = 1");
+  ASSERT_EQ(qw({"train", folder.file("c.toml", text)}).status, 0);
+  EXPECT_NEAR(log("again").back()["eval_loss"].get<double>(), best, 1e-6);
+}
+
+TEST_F(TrainTest, AnAdapterGoesOnOverItsOwnModelOnly) {
+  const fs::path model = folder / "model";
+  fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
+  std::string text = read_file(config("lora", "method = \"lora\"\n")).value();
+  const std::string from = kModels + "qwen3_tied";
+  text.replace(text.find(from), from.size(), model.string());
+  const std::string toml = folder.file("l.toml", text);
+  ASSERT_EQ(qw({"train", toml}).status, 0);
+  EXPECT_EQ(qw({"train", toml, "--resume"}).status, 0);
+  // Another model of the same shape in its place: one step of training away.
+  ASSERT_EQ(qw({"train", config("other", "")}).status, 0);
+  fs::copy(out("other") + "/model.safetensors", model / "model.safetensors",
+           fs::copy_options::overwrite_existing);
+  const Ran ran = qw({"train", toml, "--resume"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("below the adapter"), ran.err.npos) << ran.err;
+}
+
 TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   const fs::path model = folder / "model";
   fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);

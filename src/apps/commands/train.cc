@@ -149,8 +149,10 @@ Result<int> train_now(Program& program, const TrainConfig& config, TrainSetup& s
     return kExitInterrupted;
   }
   if (end.stopped_early) console.note(console.text("ui.train.early", {{"step", end.steps}}));
+  if (end.best_step > 0) console.note(console.text("ui.train.best", {{"step", end.best_step}}));
   if (program.json()) {
-    const Json done{{"out", config.out}, {"steps", end.steps}, {"stopped_early", end.stopped_early}};
+    Json done{{"out", config.out}, {"steps", end.steps}, {"stopped_early", end.stopped_early}};
+    if (end.best_step > 0) done["best_step"] = end.best_step;
     QW_TRY(console.write(to_json_line(done) + "\n"));
   } else {
     QW_TRY(

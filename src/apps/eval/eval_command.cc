@@ -29,6 +29,7 @@ struct EvalFlags {
     line.integer("--batch", &batch, {.min = 1, .max = 1024}, "help.eval.batch");
     line.text("--template", "FILE", &template_file, "help.template");
     compute.add_compute_options(line);
+    compute.add_adapter_option(line);
   }
 };
 
@@ -57,7 +58,8 @@ Result<std::vector<eval::TaskFile>> read_all_tasks(Console& console, const EvalF
 Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel& open,
                        const std::vector<eval::TaskFile>& files, DType kv) {
   Progress progress(program.console(), program.console().text("ui.hashing"));
-  QW_TRY(Json model, eval::sha256_of_model(open.checkpoint, [&](int64_t done, int64_t total) {
+  QW_TRY(Json model,
+         eval::sha256_of_model(open.checkpoint, flags.compute.adapter, [&](int64_t done, int64_t total) {
            progress.set(done >> 20, (total >> 20) + 1);
          }));
   Json tasks = Json::array();

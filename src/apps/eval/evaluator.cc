@@ -162,9 +162,10 @@ Status Evaluator::score(const std::vector<const Item*>& items) {
     sequences.insert(sequences.end(), job->sequences.begin(), job->sequences.end());
     jobs.push_back(*std::move(job));
   }
+  const auto adapter = open_.adapter ? open_.adapter->set : nullptr;
   std::vector<double> log_p;
   size_t at = 0;
-  return Scorer(*open_.model, *open_.backend).score(sequences, [&](size_t, double sum) -> Status {
+  return Scorer(*open_.model, *open_.backend, adapter).score(sequences, [&](size_t, double sum) -> Status {
     log_p.push_back(sum);
     const Job& job = jobs[at];
     if (log_p.size() < job.sequences.size()) return {};
@@ -220,6 +221,7 @@ Status Evaluator::generate(const std::vector<const Item*>& items) {
   QW_TRY(std::deque<Waiting> waiting, prompts_of(items));
   if (waiting.empty()) return {};
   EngineOptions options{.kv_dtype = options_.kv, .max_seqs = options_.batch};
+  options.adapter_rank = apps::adapter_rank(open_);
   for (const Waiting& w : waiting) {
     const int64_t needed = static_cast<int64_t>(w.prompt.ids.size()) + w.max_tokens + 1;
     const int64_t most = std::min<int64_t>(open_.model->info().max_positions, needed);
@@ -227,7 +229,7 @@ Status Evaluator::generate(const std::vector<const Item*>& items) {
   }
   QW_TRY(apps::fit_memory(console_, *open_.model, options, true, 1));
   const auto queue = std::make_shared<EventQueue>();
-  QW_TRY(const auto engine, Engine::create(open_.model, *open_.backend, options));
+  QW_TRY(const apps::OpenEngine opened, apps::open_engine(open_, options));
   std::unordered_map<RequestId, Running> running;
   while (!waiting.empty() || !running.empty()) {
     // As many again wait inside the engine, so that a place that becomes free is taken at once.
@@ -238,8 +240,9 @@ Status Evaluator::generate(const std::vector<const Item*>& items) {
       request.ids = next.prompt.ids;
       request.max_new_tokens = next.max_tokens;
       request.stop_ids = open_.checkpoint.generation.stop_ids;
-      running.try_emplace(engine->submit(std::move(request), sink_to(queue)), *next.item, *open_.tokenizer,
-                          next.prompt.opens_reasoning);
+      request.key.adapter = opened.adapter;
+      running.try_emplace(opened.engine->submit(std::move(request), sink_to(queue)), *next.item,
+                          *open_.tokenizer, next.prompt.opens_reasoning);
     }
     QW_TRY(take_event(queue->pop(), running));
   }

@@ -29,12 +29,18 @@ std::vector<float> Scorer::losses(std::span<const Sequence> sequences) {
     }
     begin += static_cast<int32_t>(s.ids.size());
   }
+  AdapterMap adapters;
+  if (adapter_ != nullptr) {
+    adapters = {{0, batch.n_rows(), adapter_}};
+    cx.adapters = &adapters;
+  }
   const Tensor features = model_.features(cx, batch);  // [R, D]
   std::vector<float> out(targets.size());
   const auto n = static_cast<int64_t>(targets.size());
   for (int64_t row = 0; row < n; row += kLogitRows) {
     const int64_t rows = std::min(kLogitRows, n - row);
     const Arena::Mark mark = arena_.mark();
+    if (adapter_ != nullptr) adapters = {{0, rows, adapter_}};
     const Tensor logits = ops::linear(cx, features.slice(0, row, rows), model_.head());  // [rows, V]
     const Tensor loss = arena_.alloc({rows}, backend_.real());
     backend_.cross_entropy(

@@ -20,8 +20,9 @@ struct Sequence {
 
 class Scorer {
  public:
-  // Both outlive the scorer.
-  Scorer(const Model& model, Backend& backend) : model_(model), backend_(backend), arena_(backend) {}
+  // Model and backend outlive the scorer; `adapter` (may be null) is on every row.
+  Scorer(const Model& model, Backend& backend, std::shared_ptr<const AdapterSet> adapter)
+      : model_(model), backend_(backend), adapter_(std::move(adapter)), arena_(backend) {}
 
   // Calls done(i, Σ log p of the scored ids of sequence i), in order. Sequences are not longer than the model
   // allows, and scored_from is in [1, ids.size()). Errors: those of `done`.
@@ -33,6 +34,7 @@ class Scorer {
 
   const Model& model_;
   Backend& backend_;
+  std::shared_ptr<const AdapterSet> adapter_;
   Arena arena_;
 };
 

@@ -34,6 +34,18 @@ class Sha256 {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
+std::vector<fs::path> model_files_in(const fs::path& folder) {
+  std::vector<fs::path> out;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string ext = entry.path().extension().string(), name = entry.path().filename().string();
+    if (ext == ".safetensors" || ext == ".json" || ext == ".jinja" || name == "merges.txt")
+      out.push_back(entry.path());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 std::vector<fs::path> files_of(const Checkpoint& checkpoint) {
   if (checkpoint.kind == CheckpointKind::gguf) {
     std::vector<fs::path> out{checkpoint.path};
@@ -46,15 +58,7 @@ std::vector<fs::path> files_of(const Checkpoint& checkpoint) {
     }
     return out;
   }
-  std::vector<fs::path> out;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(checkpoint.path, error)) {
-    const std::string ext = entry.path().extension().string(), name = entry.path().filename().string();
-    if (ext == ".safetensors" || ext == ".json" || ext == ".jinja" || name == "merges.txt")
-      out.push_back(entry.path());
-  }
-  std::sort(out.begin(), out.end());
-  return out;
+  return model_files_in(checkpoint.path);
 }
 
 }  // namespace
@@ -65,16 +69,24 @@ std::string sha256_of(std::string_view bytes) {
   return hash.finish();
 }
 
-Result<Json> sha256_of_model(const Checkpoint& checkpoint,
+Result<Json> sha256_of_model(const Checkpoint& checkpoint, const std::optional<std::string>& adapter,
                              const std::function<void(int64_t done, int64_t total)>& progress) {
-  std::vector<std::shared_ptr<const MappedFile>> files;
+  std::vector<std::pair<std::string, std::shared_ptr<const MappedFile>>> files;
   int64_t total = 0, done = 0;
-  for (const fs::path& path : files_of(checkpoint)) {
-    QW_TRY(files.emplace_back(), MappedFile::open(path));
-    total += static_cast<int64_t>(files.back()->bytes().size());
-  }
+  const auto open = [&](const std::string& prefix, const std::vector<fs::path>& paths) -> Status {
+    for (const fs::path& path : paths) {
+      QW_TRY(auto file, MappedFile::open(path));
+      total += static_cast<int64_t>(file->bytes().size());
+      files.emplace_back(prefix + path.filename().string(), std::move(file));
+    }
+    return {};
+  };
+  QW_TRY(open("", files_of(checkpoint)));
+  if (adapter)
+    QW_TRY(open("adapter/",
+                fs::is_directory(*adapter) ? model_files_in(*adapter) : std::vector<fs::path>{*adapter}));
   Json out = Json::object();
-  for (const auto& file : files) {
+  for (const auto& [name, file] : files) {
     Sha256 hash;
     for (auto rest = file->bytes(); !rest.empty();) {
       const size_t n = std::min(rest.size(), kStepBytes);
@@ -83,7 +95,7 @@ Result<Json> sha256_of_model(const Checkpoint& checkpoint,
       done += static_cast<int64_t>(n);
       progress(done, total);
     }
-    out[file->path().filename().string()] = hash.finish();
+    out[name] = hash.finish();
   }
   return out;
 }

@@ -10,6 +10,7 @@
 #include "apps/tokenizer_files.h"
 #include "apps/train/sampling.h"
 #include "backend/cpu/cpu_backend.h"
+#include "base/rng.h"
 #include "io/gguf_adapter.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
@@ -264,10 +265,34 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   return s;
 }
 
+namespace {
+
+// Of one row of every weight: another model at the same path has other numbers everywhere.
+std::string digest_of_frozen(const TrainSetup& s) {
+  if (!s.adapter) return {};
+  WeightRows rows(s.all, *s.backend);
+  uint64_t digest = 0;
+  std::vector<float> row;
+  for (size_t i = 0; i < rows.items().size(); ++i) {
+    const Shape& shape = rows.items()[i].shape;
+    row.resize(static_cast<size_t>(shape.rank() > 1 ? shape[-1] : shape.elements()));
+    rows.read(i, 0, shape.rank() > 1 ? 1 : shape[0], row);
+    const auto bytes = std::as_bytes(std::span(row));
+    digest = name_key({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, digest);
+  }
+  return fmt::format("{:016x}", digest);
+}
+
+}  // namespace
+
 Status make_trainer(TrainSetup& s, const TrainConfig& config) {
   train::Generate generate;
   if (config.on_policy()) generate = sampler_of(s, config);
-  train::TrainerParts parts{*s.backend, s.learning, make_objective(s, config, s.data, generate), s.data};
+  train::TrainerParts parts{.backend = *s.backend,
+                            .weights = s.learning,
+                            .objective = make_objective(s, config, s.data, generate),
+                            .data = s.data,
+                            .frozen_digest = digest_of_frozen(s)};
   if (!config.eval_data.empty()) {
     parts.eval_objective = make_objective(s, config, s.eval_data, generate);
     parts.eval_data = &s.eval_data;
