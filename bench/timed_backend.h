@@ -92,6 +92,32 @@ class TimedBackend final : public Backend {
   void sum_rows(const Tensor& db, const Tensor& dout) override {
     run("sum_rows", &Backend::sum_rows, db, dout);
   }
+  void route(const Tensor& weights, const Tensor& experts, const Tensor& logits, bool normalise) override {
+    run("route", &Backend::route, weights, experts, logits, normalise);
+  }
+  void route_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& experts, bool normalise,
+                      const Tensor& dweights) override {
+    run("route_backward", &Backend::route_backward, dlogits, logits, experts, normalise, dweights);
+  }
+  void expert_linear(const Tensor& out, const Tensor& x, std::span<const Weight> w,
+                     std::span<const int32_t> offsets) override {
+    run("expert_linear", &Backend::expert_linear, out, x, w, offsets);
+  }
+  void combine_rows(const Tensor& out, const Tensor& y, const Tensor& places,
+                    const Tensor& weights) override {
+    run("combine_rows", &Backend::combine_rows, out, y, places, weights);
+  }
+  void combine_rows_backward(const Tensor& dy, const Tensor& dweights, const Tensor& y, const Tensor& places,
+                             const Tensor& weights, const Tensor& dout) override {
+    run("combine_rows_backward", &Backend::combine_rows_backward, dy, dweights, y, places, weights, dout);
+  }
+  void gate_rows(const Tensor& out, const Tensor& x, const Tensor& gate) override {
+    run("gate_rows", &Backend::gate_rows, out, x, gate);
+  }
+  void gate_rows_backward(const Tensor& dx, const Tensor& dgate, const Tensor& x, const Tensor& gate,
+                          const Tensor& dout) override {
+    run("gate_rows_backward", &Backend::gate_rows_backward, dx, dgate, x, gate, dout);
+  }
   void kv_store(const PagedKv& kv, const Tensor& k, const Tensor& v, const Tensor& slots) override {
     run("kv_store", &Backend::kv_store, kv, k, v, slots);
   }

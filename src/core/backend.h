@@ -115,6 +115,28 @@ class Backend {
   virtual void linear_dw(const Tensor& dw, const Tensor& dout, const Tensor& x) = 0;  // dw += doutᵀ · x
   virtual void sum_rows(const Tensor& db, const Tensor& dout) = 0;  // db[n] += Σ_t dout[t, n]
 
+  // --- mixture of experts
+  // p = softmax(logits[t]) over E; experts[t] = the k indices of the largest p, largest first, ties to the
+  // lower index; weights[t, j] = p[experts[t, j]], with `normalise` divided by their sum. logits [T, E],
+  // weights [T, k], experts i32 [T, k], k ≤ E.
+  virtual void route(const Tensor& weights, const Tensor& experts, const Tensor& logits, bool normalise) = 0;
+  virtual void route_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& experts,
+                              bool normalise, const Tensor& dweights) = 0;
+  // Rows offsets[e] … offsets[e+1] − 1 of out [R, N] are those rows of x [R, K] times w[e]ᵀ, each [N, K] of
+  // any format; offsets (host) [E + 1]. The bits are those of `linear`. Weights without rows are not touched.
+  virtual void expert_linear(const Tensor& out, const Tensor& x, std::span<const Weight> w,
+                             std::span<const int32_t> offsets) = 0;
+  // out[t] = Σ_j weights[t, j] · y[places[t, j]], in the order of j. y [R, D], places i32 [T, k] (no place
+  // twice), out [T, D].
+  virtual void combine_rows(const Tensor& out, const Tensor& y, const Tensor& places,
+                            const Tensor& weights) = 0;
+  virtual void combine_rows_backward(const Tensor& dy, const Tensor& dweights, const Tensor& y,
+                                     const Tensor& places, const Tensor& weights, const Tensor& dout) = 0;
+  // out[t] = sigmoid(gate[t]) · x[t]; x [T, D], gate [T, 1].
+  virtual void gate_rows(const Tensor& out, const Tensor& x, const Tensor& gate) = 0;
+  virtual void gate_rows_backward(const Tensor& dx, const Tensor& dgate, const Tensor& x, const Tensor& gate,
+                                  const Tensor& dout) = 0;
+
   // --- attention
   // Writes row t of k, v [T, K, hd] at slots[t] = page · 32 + offset; slots i32 [T].
   virtual void kv_store(const PagedKv& kv, const Tensor& k, const Tensor& v, const Tensor& slots) = 0;

@@ -39,6 +39,16 @@ class DryBackend : public Backend {
   void linear_dx(const Tensor&, const Tensor&, const Weight&) override {}
   void linear_dw(const Tensor&, const Tensor&, const Tensor&) override {}
   void sum_rows(const Tensor&, const Tensor&) override {}
+  void route(const Tensor&, const Tensor&, const Tensor&, bool) override {}
+  void route_backward(const Tensor&, const Tensor&, const Tensor&, bool, const Tensor&) override {}
+  void expert_linear(const Tensor&, const Tensor&, std::span<const Weight>,
+                     std::span<const int32_t>) override {}
+  void combine_rows(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void combine_rows_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                             const Tensor&) override {}
+  void gate_rows(const Tensor&, const Tensor&, const Tensor&) override {}
+  void gate_rows_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                          const Tensor&) override {}
   void kv_store(const PagedKv&, const Tensor&, const Tensor&, const Tensor&) override {}
   void attention_paged(const Tensor&, const AttnArgs&, const PagedKv&) override {}
   void attention_dense(const Tensor&, const Tensor&, const AttnArgs&, const Tensor&, const Tensor&) override {

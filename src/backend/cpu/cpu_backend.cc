@@ -9,6 +9,7 @@
 #include "backend/cpu/host/learning.inl"
 #include "backend/cpu/host/linear.inl"
 #include "backend/cpu/host/memory.inl"
+#include "backend/cpu/host/moe.inl"
 #include "backend/cpu/host/product.inl"
 #include "backend/cpu/host/rows.inl"
 #include "base/env.h"

@@ -98,6 +98,18 @@ class CpuBackend final : public Backend {
   void linear_dw(const Tensor& dw, const Tensor& dout, const Tensor& x) override;
   void sum_rows(const Tensor& db, const Tensor& dout) override;
 
+  void route(const Tensor& weights, const Tensor& experts, const Tensor& logits, bool normalise) override;
+  void route_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& experts, bool normalise,
+                      const Tensor& dweights) override;
+  void expert_linear(const Tensor& out, const Tensor& x, std::span<const Weight> w,
+                     std::span<const int32_t> offsets) override;
+  void combine_rows(const Tensor& out, const Tensor& y, const Tensor& places, const Tensor& weights) override;
+  void combine_rows_backward(const Tensor& dy, const Tensor& dweights, const Tensor& y, const Tensor& places,
+                             const Tensor& weights, const Tensor& dout) override;
+  void gate_rows(const Tensor& out, const Tensor& x, const Tensor& gate) override;
+  void gate_rows_backward(const Tensor& dx, const Tensor& dgate, const Tensor& x, const Tensor& gate,
+                          const Tensor& dout) override;
+
   void kv_store(const PagedKv& kv, const Tensor& k, const Tensor& v, const Tensor& slots) override;
   void attention_paged(const Tensor& out, const AttnArgs& args, const PagedKv& kv) override;
   void attention_dense(const Tensor& out, const Tensor& lse, const AttnArgs& args, const Tensor& k,
@@ -160,6 +172,8 @@ class CpuBackend final : public Backend {
   void product_block(const ProductKernels<Real>& kernels, const Product& p, const ProductBlock& b,
                      const Real* packed_b, Real* scratch);
   void reserve_packed(int64_t elements);
+  LinearCall<Real> linear_call(const Tensor& out, const Tensor& x, const Weight& w, const Tensor& bias) const;
+  int64_t linear_grain(int64_t tiles, int64_t m, int64_t k) const;  // tiles a task, m rows of x
   void linear_packed(const Tensor& out, const Tensor& x, const Weight& w, const Tensor& bias);
 
   void copy_strided(const Tensor& dst, const Tensor& src, int64_t row);
@@ -188,6 +202,7 @@ class CpuBackend final : public Backend {
   int64_t packed_elements_ = 0;
   std::vector<AttnUnit> units_;  // of the running call; kept for its capacity
   std::vector<AttnBackwardUnit> backward_units_;
+  std::vector<int> active_experts_;
   std::vector<Real> deltas_;   // of a backward attention
   std::vector<Real> partial_;  // sums over pieces of rows
 };

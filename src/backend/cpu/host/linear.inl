@@ -8,22 +8,32 @@
 namespace qw::cpu {
 
 template <class Real>
+LinearCall<Real> CpuBackend<Real>::linear_call(const Tensor& out, const Tensor& x, const Weight& w,
+                                               const Tensor& bias) const {
+  return {ptr(out),      ptr(x),   bytes(w),      bias.defined() ? ptr(bias) : nullptr,
+          x.dim(0),      x.dim(1), out.stride(0), x.stride(0),
+          weight_row(w), format(w)};
+}
+
+// Ranges are whole tiles of weight rows: few enough to share evenly, large enough to reuse a panel.
+template <class Real>
+int64_t CpuBackend<Real>::linear_grain(int64_t tiles, int64_t m, int64_t k) const {
+  const int64_t share = (tiles + 4 * pool_.threads() - 1) / (4 * pool_.threads());
+  const int64_t least = kInlineCost / std::max<int64_t>(m * k * kMaxTileN, 1) + 1;
+  return std::max(least, m > 3 ? std::min<int64_t>(share, kPanelRows / kMaxTileN) : share);
+}
+
+template <class Real>
 void CpuBackend<Real>::linear(const Tensor& out, const Tensor& x, const Weight& w, const Tensor& bias) {
   const int64_t m = x.dim(0), k = x.dim(1), n = w.rows();
   QW_CHECK(w.cols() == k && out.dim(0) == m && out.dim(1) == n && x.rows_dense(),
            "linear of {} with {} to {}", x.shape().str(), w.shape.str(), out.shape().str());
   if (m == 0 || n == 0) return;
   if (packs_forward_ && k > 0) return linear_packed(out, x, w, bias);
-  const LinearCall<Real> call{
-      ptr(out),    ptr(x),        bytes(w), bias.defined() ? ptr(bias) : nullptr, m, k, out.stride(0),
-      x.stride(0), weight_row(w), format(w)};
+  const LinearCall<Real> call = linear_call(out, x, w, bias);
   reserve_scratch(kPanelRows * (k + 16));
-  // Ranges are whole tiles of weight rows: few enough to share evenly, large enough to reuse a panel.
   const int64_t tiles = (n + kMaxTileN - 1) / kMaxTileN;
-  const int64_t share = (tiles + 4 * pool_.threads() - 1) / (4 * pool_.threads());
-  const int64_t least = kInlineCost / std::max<int64_t>(m * k * kMaxTileN, 1) + 1;
-  const int64_t grain = std::max(least, m > 3 ? std::min<int64_t>(share, kPanelRows / kMaxTileN) : share);
-  pool_.parallel_for(tiles, grain, [&](int64_t begin, int64_t end, int thread) {
+  pool_.parallel_for(tiles, linear_grain(tiles, m, k), [&](int64_t begin, int64_t end, int thread) {
     table_.linear(call, begin * kMaxTileN, std::min(end * kMaxTileN, n), scratch(thread));
   });
 }
