@@ -1,6 +1,5 @@
 // Number types of tensors and storage formats of weights, each a closed enum with one traits table.
-// Spec: block layouts as in GGUF (ggml-common.h names them block_q8_0, block_q4_0, block_q4_1). Test:
-// tests/core/core_test.cc
+// Test: tests/core/core_test.cc
 #pragma once
 
 #include <array>
@@ -26,10 +25,39 @@ constexpr const DTypeTraits& traits(DType t) {
 }
 
 // How the rows of a weight are stored, in the file and in memory alike. Blocks run along the last dimension
-// (K). q8_0: f16 d, 32 × int8 q;                 w = d q q4_0: f16 d, 16 bytes of nibbles;         w = d (q −
-// 8); element i < 16 is the low nibble of byte i, i + 16 the high one q4_1: f16 d, f16 m, 16 bytes of
-// nibbles;  w = d q + m
-enum class QuantFormat : uint8_t { f32, f64, f16, bf16, q8_0, q4_0, q4_1 };
+// (K); all block formats decode in groups of 32 elements. Their layouts stand beside their decoders:
+// backend/cpu/blocks. From q8_0 on they are those of ggml, by its names.
+enum class QuantFormat : uint8_t {
+  f32,
+  f64,
+  f16,
+  bf16,
+  q8_0,
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  iq1_s,
+  iq1_m,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq3_xxs,
+  iq3_s,
+  iq4_nl,
+  iq4_xs,
+  mxfp4,
+  nvfp4,
+  tq1_0,
+  tq2_0,
+  q1_0,
+  q2_0
+};
 
 struct QuantTraits {
   std::string_view name;
@@ -37,13 +65,18 @@ struct QuantTraits {
   int block_bytes;  // bytes a block
   bool is_float;    // a plain float format: may be trained
 };
-inline constexpr std::array<QuantTraits, 7> kQuantTraits{{{"f32", 1, 4, true},
-                                                          {"f64", 1, 8, true},
-                                                          {"f16", 1, 2, true},
-                                                          {"bf16", 1, 2, true},
-                                                          {"q8_0", 32, 34, false},
-                                                          {"q4_0", 32, 18, false},
-                                                          {"q4_1", 32, 20, false}}};
+inline constexpr auto kQuantTraits = std::to_array<QuantTraits>({
+    {"f32", 1, 4, true},       {"f64", 1, 8, true},         {"f16", 1, 2, true},
+    {"bf16", 1, 2, true},      {"q8_0", 32, 34, false},     {"q4_0", 32, 18, false},
+    {"q4_1", 32, 20, false},   {"q5_0", 32, 22, false},     {"q5_1", 32, 24, false},
+    {"q2_k", 256, 84, false},  {"q3_k", 256, 110, false},   {"q4_k", 256, 144, false},
+    {"q5_k", 256, 176, false}, {"q6_k", 256, 210, false},   {"iq1_s", 256, 50, false},
+    {"iq1_m", 256, 56, false}, {"iq2_xxs", 256, 66, false}, {"iq2_xs", 256, 74, false},
+    {"iq2_s", 256, 82, false}, {"iq3_xxs", 256, 98, false}, {"iq3_s", 256, 110, false},
+    {"iq4_nl", 32, 18, false}, {"iq4_xs", 256, 136, false}, {"mxfp4", 32, 17, false},
+    {"nvfp4", 64, 36, false},  {"tq1_0", 256, 54, false},   {"tq2_0", 256, 66, false},
+    {"q1_0", 128, 18, false},  {"q2_0", 64, 18, false},
+});
 constexpr const QuantTraits& traits(QuantFormat f) {
   return kQuantTraits[static_cast<size_t>(f)];
 }

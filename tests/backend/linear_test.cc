@@ -41,6 +41,10 @@ TEST_P(PerIsaLinear, AgreesWithSumsInDouble) {
       for (const int64_t k : {1, 2, 7, 15, 16, 17, 31, 33, 47, 63, 100})
         check_linear(b, format, m, 6, k, false);
   }
+  for (const QuantFormat format : kCodedFormats)
+    for (const int64_t m : {1, 2, 3, 7})
+      for (const int64_t n : {1, 9, 50})
+        for (const int64_t k : {256, 768}) check_linear(b, format, m, n, k, (m + n) % 2 == 0);
 }
 
 Values linear_rows(const std::string& isa, int threads, QuantFormat format, int64_t first, int64_t rows,
@@ -53,18 +57,21 @@ Values linear_rows(const std::string& isa, int threads, QuantFormat format, int6
   return b.get(out);
 }
 
+void check_company(const std::string& isa, QuantFormat format, int64_t k) {
+  const Values whole = linear_rows(isa, 1, format, 0, 40, k);
+  for (const int threads : {2, 3}) ASSERT_EQ(whole, linear_rows(isa, threads, format, 0, 40, k));
+  for (const int64_t rows : {1, 2, 3, 4, 5, 7})
+    for (const int64_t first : {0, 11}) {
+      const Values part = linear_rows(isa, 2, format, first, rows, k);
+      ASSERT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 203))
+          << traits(format).name << " rows " << rows;
+    }
+}
+
 TEST_P(PerIsaLinear, ARowHasTheSameBitsInAnyCompanyAndOnAnyThreads) {
   for (const QuantFormat format : kAllFormats)
-    for (const int64_t k : {96, 544}) {
-      const Values whole = linear_rows(GetParam(), 1, format, 0, 40, k);
-      for (const int threads : {2, 3}) ASSERT_EQ(whole, linear_rows(GetParam(), threads, format, 0, 40, k));
-      for (const int64_t rows : {1, 2, 3, 4, 5, 7})
-        for (const int64_t first : {0, 11}) {
-          const Values part = linear_rows(GetParam(), 2, format, first, rows, k);
-          ASSERT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * 203))
-              << traits(format).name << " rows " << rows;
-        }
-    }
+    for (const int64_t k : {96, 544}) check_company(GetParam(), format, k);
+  for (const QuantFormat format : kCodedFormats) check_company(GetParam(), format, 512);
 }
 
 void check_gradients(Bench& b, QuantFormat format, int64_t m, int64_t n, int64_t k) {
@@ -109,6 +116,7 @@ TEST_P(PerIsaLinear, GradientsAgreeWithSumsInDouble) {
   for (const QuantFormat format : kAllFormats)
     for (const int64_t m : {1, 2, 7})
       for (const int64_t n : {1, 5, 130}) check_gradients(b, format, m, n, 160);
+  for (const QuantFormat format : kCodedFormats) check_gradients(b, format, 3, 70, 768);
   for (const int64_t k : {1, 3, 15, 17, 33, 65, 129, 300}) check_gradients(b, QuantFormat::f32, 70, 26, k);
   check_gradients(b, QuantFormat::bf16, 5, 70, 31);
 }

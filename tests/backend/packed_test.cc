@@ -99,6 +99,7 @@ TEST_P(PerIsaPacked, AgreesWithSumsInDouble) {
   };
   for (const QuantFormat format : kAllFormats)
     for (const int64_t m : {1, 5, 30}) check(format, {m, 70, 96});
+  for (const QuantFormat format : kCodedFormats) check(format, {5, 70, 768});
   for (int64_t m = 1; m <= 26; ++m) check(QuantFormat::f32, {m, 33, 17});
   for (const int64_t n : {1, 15, 16, 31, 32, 47, 65}) check(QuantFormat::bf16, {13, n, 21});
   for (const int64_t k : {1, 2, 3, 16, 31, 65, 129}) check(QuantFormat::f32, {7, 9, k});

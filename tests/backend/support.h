@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/blocks/blocks.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/rng.h"
 #include "core/backend.h"
@@ -131,6 +132,52 @@ struct TestWeight {
   Values values;
 };
 
+// Offsets of the f16 numbers in a block: scales that random bits may not be.
+inline std::vector<int> f16_scales(QuantFormat format) {
+  switch (format) {
+    case QuantFormat::q5_1:
+    case QuantFormat::q4_k:
+    case QuantFormat::q5_k:
+      return {0, 2};
+    case QuantFormat::q2_k:
+      return {80, 82};
+    case QuantFormat::q3_k:
+      return {108};
+    case QuantFormat::q6_k:
+      return {208};
+    case QuantFormat::tq1_0:
+      return {52};
+    case QuantFormat::tq2_0:
+      return {64};
+    case QuantFormat::mxfp4:
+    case QuantFormat::nvfp4:
+    case QuantFormat::iq1_m:
+      return {};
+    default:
+      return {0};
+  }
+}
+
+// Random bits; their values are those of decode_groups, which the golden blocks hold against ggml.
+inline void append_coded_row(std::vector<uint8_t>& bytes, Values& values, QuantFormat format, int64_t cols,
+                             const Rng& rng) {
+  const auto size = static_cast<size_t>(traits(format).block_bytes);
+  std::vector<uint8_t> row(static_cast<size_t>(row_bytes(format, cols)));
+  for (size_t i = 0; i < row.size(); ++i) row[i] = static_cast<uint8_t>(rng.below(256, i));
+  for (size_t at = 0; at < row.size(); at += size) {
+    for (const int offset : f16_scales(format)) {
+      const uint16_t h = f16_bits(0.01 * rng.normal(1'000'000 + at + static_cast<size_t>(offset)));
+      std::memcpy(&row[at + static_cast<size_t>(offset)], &h, 2);
+    }
+    if (format == QuantFormat::mxfp4) row[at] = static_cast<uint8_t>(118 + row[at] % 8);
+    if (format == QuantFormat::iq1_m) row[at + 55] = 0x20;  // the exponent of the scale
+  }
+  std::vector<float> decoded(static_cast<size_t>(cols));
+  cpu::decode_groups(decoded.data(), row.data(), static_cast<cpu::Format>(format), 0, cols);
+  bytes.insert(bytes.end(), row.begin(), row.end());
+  values.insert(values.end(), decoded.begin(), decoded.end());
+}
+
 inline void append_row(std::vector<uint8_t>& bytes, Values& values, QuantFormat format, int64_t cols,
                        uint64_t key) {
   const auto put16 = [&](uint16_t h) {
@@ -154,6 +201,7 @@ inline void append_row(std::vector<uint8_t>& bytes, Values& values, QuantFormat 
     }
     return;
   }
+  if (format > QuantFormat::q4_1) return append_coded_row(bytes, values, format, cols, rng);
   for (int64_t b = 0; b < cols / 32; ++b) {
     const auto base = static_cast<uint64_t>(b) * 100;
     const uint16_t d = f16_bits(0.02 * rng.normal(base)), m = f16_bits(0.1 * rng.normal(base + 1));
@@ -198,5 +246,10 @@ inline TestWeight make_weight(Bench& b, QuantFormat format, int64_t rows, int64_
 inline constexpr QuantFormat kAllFormats[] = {QuantFormat::f32,  QuantFormat::f64,  QuantFormat::f16,
                                               QuantFormat::bf16, QuantFormat::q8_0, QuantFormat::q4_0,
                                               QuantFormat::q4_1};
+// Of the formats that came later those with a kernel, and one for all that have none.
+inline constexpr QuantFormat kCodedFormats[] = {QuantFormat::q5_0,  QuantFormat::q5_1,   QuantFormat::q2_k,
+                                                QuantFormat::q3_k,  QuantFormat::q4_k,   QuantFormat::q5_k,
+                                                QuantFormat::q6_k,  QuantFormat::iq4_nl, QuantFormat::iq4_xs,
+                                                QuantFormat::mxfp4, QuantFormat::nvfp4,  QuantFormat::iq2_xs};
 
 }  // namespace qw::test

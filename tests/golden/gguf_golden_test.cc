@@ -2,7 +2,6 @@
 // quantised files those of their dequantised weights with f32 activations; version 2 and a file in parts the
 // same; single blocks equal values.
 #include <algorithm>
-#include <array>
 #include <cctype>
 
 #include "backend/cpu/cpu_backend.h"
@@ -51,16 +50,6 @@ TEST_P(GgufGolden, VersionPartsAndTypesAreThoseOfTheManifest) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, GgufGolden, testing::ValuesIn(cases("gguf")), param_name);
 
-struct BlockType {
-  const char* name;
-  QuantFormat format;
-};
-constexpr std::array<BlockType, 5> kBlockTypes{{{"Q8_0", QuantFormat::q8_0},
-                                                {"Q4_0", QuantFormat::q4_0},
-                                                {"Q4_1", QuantFormat::q4_1},
-                                                {"F16", QuantFormat::f16},
-                                                {"BF16", QuantFormat::bf16}}};
-
 // One row that holds all the blocks, dequantised by looking it up in an embedding.
 Host<float> dequantised(Backend& backend, QuantFormat format, const Host<uint8_t>& raw, int64_t columns) {
   Weight w;
@@ -85,12 +74,17 @@ TEST(GgufBlocks, DequantiseToTheReferencesValues) {
     const auto backend = make_cpu_backend({.threads = 1, .isa = std::string(isa)});
     ASSERT_TRUE(backend);
     Expected want(data_folder() / "gguf" / "blocks.safetensors");
-    for (const BlockType& t : kBlockTypes) {
-      SCOPED_TRACE(t.name);
-      const Host<float> values = want.f32(std::string(t.name) + ".expected");
+    for (uint32_t id = 1; id < 64; ++id) {  // 0: F32
+      const GgmlType* type = find_ggml_type(id);
+      if (type == nullptr || !type->format) continue;
+      SCOPED_TRACE(type->name);
+      EXPECT_EQ(type->block, traits(*type->format).block);
+      EXPECT_EQ(type->block_bytes, traits(*type->format).block_bytes);
+      const std::string name(type->name);
+      const Host<float> values = want.f32(name + ".expected");
       const auto n = static_cast<int64_t>(values.values.size());
-      const Host<float> got = dequantised(**backend, t.format, want.u8(std::string(t.name) + ".raw"), n);
-      EXPECT_TRUE(compare(t.name, got, values, 0));
+      const Host<float> got = dequantised(**backend, *type->format, want.u8(name + ".raw"), n);
+      EXPECT_TRUE(compare(name, got, values, 0));
     }
     EXPECT_EQ(want.unread(), std::vector<std::string>{});
   }

@@ -20,7 +20,7 @@ import torch
 import transformers
 
 import adapters
-
+import blocks
 import gguf_files
 import learning
 import training
@@ -104,7 +104,7 @@ def main():
         generator="tools/goldens/generate.py", seed=a.seed, versions=versions(),
         prompt_lengths=LENGTHS, greedy_tokens=GREEDY, last_rows_of_longest=LAST,
         adamw=dict(learning.ADAMW, weight_decay=learning.DECAY, clip=learning.CLIP, steps=learning.STEPS),
-        tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=gguf_files.write_blocks(a.data, a.seed), learning=learned,
+        tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=blocks.write_blocks(a.data, a.seed), learning=learned,
         adapters=adapters.write_adapters(a.data),
         training=training.write_training(a.data))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)

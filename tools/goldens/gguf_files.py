@@ -180,22 +180,3 @@ def in_parts(folder, name):
     parts = sorted(f for f in os.listdir(folder) if f.startswith(f"{name}.split-"))
     assert len(parts) >= 3
     return dict(name=f"{name}.split", files=[f"gguf/{f}" for f in parts], expected=f"gguf/{name}.expected.safetensors", version=3)
-
-
-def write_blocks(root, seed):
-    """Raw bytes and their values: blocks of random bits with finite scales, and a spread of 16-bit floats of every exponent."""
-    rng, res = np.random.default_rng(seed), {}
-    for kind, scales in {"Q8_0": (0,), "Q4_0": (0,), "Q4_1": (0, 2)}.items():
-        type_ = GGMLQuantizationType[kind]
-        raw = rng.integers(0, 256, (48, gguf.GGML_QUANT_SIZES[type_][1]), dtype=np.uint8)
-        for at in scales:
-            raw[:, at:at + 2] = rng.normal(0, 0.05, 48).astype(np.float16).view(np.uint8).reshape(48, 2)
-        raw[0, :2] = np.array([3], np.uint16).view(np.uint8)      # a subnormal scale
-        res[f"{kind}.raw"], res[f"{kind}.expected"] = raw, gguf.quants.dequantize(raw.reshape(1, -1), type_).reshape(48, 32)
-    bits = np.arange(0, 65536, 31, dtype=np.uint16)
-    for kind, values in {"F16": bits.view(np.float16).astype(np.float32),
-                         "BF16": (bits.astype(np.uint32) << 16).view(np.float32)}.items():
-        keep = np.isfinite(values)
-        res[f"{kind}.raw"], res[f"{kind}.expected"] = bits[keep].view(np.uint8).reshape(-1, 2), values[keep]
-    save_file({k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in res.items()}, os.path.join(root, "gguf", "blocks.safetensors"))
-    return dict(file="gguf/blocks.safetensors", types=["Q8_0", "Q4_0", "Q4_1", "F16", "BF16"])

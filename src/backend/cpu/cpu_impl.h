@@ -17,9 +17,25 @@
 
 namespace qw::cpu {
 
-static_assert(static_cast<int>(QuantFormat::q4_1) == kQ4_1 && static_cast<int>(QuantFormat::q8_0) == kQ8_0 &&
-              static_cast<int>(QuantFormat::bf16) == kBf16 && static_cast<int>(QuantFormat::f16) == kF16 &&
-              static_cast<int>(QuantFormat::f64) == kF64 && static_cast<int>(QuantFormat::f32) == kF32);
+constexpr bool mirrors(QuantFormat f, Format mirror) {
+  return static_cast<int>(f) == static_cast<int>(mirror);
+}
+static_assert(kQuantTraits.size() == kFormats);
+static_assert(mirrors(QuantFormat::f32, kF32) && mirrors(QuantFormat::f64, kF64) &&
+              mirrors(QuantFormat::f16, kF16) && mirrors(QuantFormat::bf16, kBf16) &&
+              mirrors(QuantFormat::q8_0, kQ8_0) && mirrors(QuantFormat::q4_0, kQ4_0) &&
+              mirrors(QuantFormat::q4_1, kQ4_1) && mirrors(QuantFormat::q5_0, kQ5_0) &&
+              mirrors(QuantFormat::q5_1, kQ5_1) && mirrors(QuantFormat::q2_k, kQ2K) &&
+              mirrors(QuantFormat::q3_k, kQ3K) && mirrors(QuantFormat::q4_k, kQ4K) &&
+              mirrors(QuantFormat::q5_k, kQ5K) && mirrors(QuantFormat::q6_k, kQ6K) &&
+              mirrors(QuantFormat::iq1_s, kIq1S) && mirrors(QuantFormat::iq1_m, kIq1M) &&
+              mirrors(QuantFormat::iq2_xxs, kIq2Xxs) && mirrors(QuantFormat::iq2_xs, kIq2Xs) &&
+              mirrors(QuantFormat::iq2_s, kIq2S) && mirrors(QuantFormat::iq3_xxs, kIq3Xxs) &&
+              mirrors(QuantFormat::iq3_s, kIq3S) && mirrors(QuantFormat::iq4_nl, kIq4Nl) &&
+              mirrors(QuantFormat::iq4_xs, kIq4Xs) && mirrors(QuantFormat::mxfp4, kMxfp4) &&
+              mirrors(QuantFormat::nvfp4, kNvfp4) && mirrors(QuantFormat::tq1_0, kTq1_0) &&
+              mirrors(QuantFormat::tq2_0, kTq2_0) && mirrors(QuantFormat::q1_0, kQ1_0) &&
+              mirrors(QuantFormat::q2_0, kQ2_0));
 static_assert(static_cast<int>(DType::f32) == kNumF32 && static_cast<int>(DType::f64) == kNumF64 &&
               static_cast<int>(DType::f16) == kNumF16 && static_cast<int>(DType::bf16) == kNumBf16);
 

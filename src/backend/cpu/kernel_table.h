@@ -10,7 +10,38 @@
 namespace qw::cpu {
 
 // Mirrors of QuantFormat and DType (core/dtype.h, which isa/ must not include); cpu_impl.h asserts equality.
-enum Format : uint8_t { kF32, kF64, kF16, kBf16, kQ8_0, kQ4_0, kQ4_1, kFormats };
+enum Format : uint8_t {
+  kF32,
+  kF64,
+  kF16,
+  kBf16,
+  kQ8_0,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2K,
+  kQ3K,
+  kQ4K,
+  kQ5K,
+  kQ6K,
+  kIq1S,
+  kIq1M,
+  kIq2Xxs,
+  kIq2Xs,
+  kIq2S,
+  kIq3Xxs,
+  kIq3S,
+  kIq4Nl,
+  kIq4Xs,
+  kMxfp4,
+  kNvfp4,
+  kTq1_0,
+  kTq2_0,
+  kQ1_0,
+  kQ2_0,
+  kFormats
+};
 enum Number : uint8_t { kNumF32, kNumF64, kNumF16, kNumBf16, kNumbers };
 
 inline constexpr int kPage = 32;       // tokens a KV page and a block of attention
@@ -153,7 +184,8 @@ struct KernelTable {
                             int64_t d);
   // One head of hd elements; table [rot/2, 2], sign −1 for the inverse.
   void (*rope)(Real* out, const Real* x, const Real* table, int hd, int rot, Real sign);
-  void (*dequantise)(Real* out, const uint8_t* row, Format format, int64_t n);
+  // Elements [first, first + n) of a row; of block formats both are multiples of 32.
+  void (*dequantise)(Real* out, const uint8_t* row, Format format, int64_t first, int64_t n);
   Real (*cross_entropy)(const Real* logits, int64_t n, int64_t target);
   void (*cross_entropy_backward)(Real* dlogits, const Real* logits, int64_t n, int64_t target, Real dloss);
 

@@ -43,7 +43,6 @@ template <class Real>
 void CpuBackend<Real>::linear_packed(const Tensor& out, const Tensor& x, const Weight& w,
                                      const Tensor& bias) {
   const ProductKernels<Real>& kernels = *products_;
-  const int64_t block = traits(w.format).block, block_bytes = traits(w.format).block_bytes;
   packed_product(kernels,
                  {ptr(out), ptr(x), bias.defined() ? ptr(bias) : nullptr, x.dim(0), w.rows(), x.dim(1),
                   out.stride(0), x.stride(0), 1, false},
@@ -52,9 +51,8 @@ void CpuBackend<Real>::linear_packed(const Tensor& out, const Tensor& x, const W
                      return kernels.pack_b({dst, real + n * w.cols() + k, columns, depth, w.cols(), 1});
                    Real* const rows = scratch(thread);
                    for (int64_t i = 0; i < columns; ++i)
-                     table_.dequantise(rows + i * depth,
-                                       bytes(w) + (n + i) * weight_row(w) + k / block * block_bytes,
-                                       format(w), depth);
+                     table_.dequantise(rows + i * depth, bytes(w) + (n + i) * weight_row(w), format(w), k,
+                                       depth);
                    kernels.pack_b({dst, rows, columns, depth, depth, 1});
                  });
 }
@@ -67,16 +65,14 @@ void CpuBackend<Real>::linear_dx(const Tensor& dx, const Tensor& dout, const Wei
            "linear_dx of {} with {} to {}", dout.shape().str(), w.shape.str(), dx.shape().str());
   if (m == 0 || k == 0) return;
   if (n == 0) return fill(dx, 0.0);
-  const int64_t block = traits(w.format).block, block_bytes = traits(w.format).block_bytes;
   packed_product(*products_, {ptr(dx), ptr(dout), nullptr, m, k, n, dx.stride(0), dout.stride(0), 1, false},
                  [&](Real* dst, int64_t column, int64_t columns, int64_t row, int64_t depth, int thread) {
                    if (const Real* real = real_rows(w); real != nullptr)
                      return products_->pack_b({dst, real + row * k + column, columns, depth, 1, k});
                    Real* const rows = scratch(thread);
                    for (int64_t i = 0; i < depth; ++i)
-                     table_.dequantise(rows + i * columns,
-                                       bytes(w) + (row + i) * weight_row(w) + column / block * block_bytes,
-                                       format(w), columns);
+                     table_.dequantise(rows + i * columns, bytes(w) + (row + i) * weight_row(w), format(w),
+                                       column, columns);
                    products_->pack_b({dst, rows, columns, depth, 1, columns});
                  });
 }

@@ -44,7 +44,7 @@ void CpuBackend<Real>::embedding(const Tensor& out, const Tensor& ids, const Wei
   const int64_t row = weight_row(w), d = w.cols();
   split(ids.elements(), d, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      table_.dequantise(ptr(out) + t * d, bytes(w) + ints(ids)[t] * row, format(w), d);
+      table_.dequantise(ptr(out) + t * d, bytes(w) + ints(ids)[t] * row, format(w), 0, d);
   });
 }
 

@@ -1,4 +1,5 @@
 // The table of every machine, f32 and f64. No library code here: docs/design.md §4, "Hazards".
+#include "backend/cpu/blocks/blocks.h"
 #include "backend/cpu/kernel_table.h"
 #include "backend/cpu/peak_kernels.h"
 

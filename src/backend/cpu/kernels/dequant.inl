@@ -1,6 +1,6 @@
 // Weight formats: 32 elements of a row as vectors. The values of quantised formats are exact in f32 (11 bits
-// of scale times 4 or 8 of q; q4_1 rounds once, at + m), so every path and ISA decodes the same numbers.
-// Included inside an anonymous namespace.
+// of scale times 4 or 8 of q; formats with a minimum round once), so every path and ISA decodes the same
+// numbers. Included inside an anonymous namespace.
 #pragma once
 
 #include "backend/cpu/kernels/math.inl"
@@ -59,23 +59,29 @@ struct Decode {
   }
 
   template <Format F>
-  static void row(R* out, const uint8_t* in, int64_t n) {
+  static void row(R* out, const uint8_t* in, int64_t first, int64_t n) {
     int64_t i = 0;
     for (; i + 32 <= n; i += 32) {
       vec w[kVecs];
-      block<F>(in, i, w);
+      block<F>(in, first + i, w);
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
         V::store(out + i + s.value * V::kLanes, w[s.value]);
       });
     }
     if constexpr (F <= kBf16) {
-      for (; i + V::kLanes <= n; i += V::kLanes) V::store(out + i, vector<F>(in, i));
-      if (i < n) V::store_n(out + i, tail<F>(in, i, n - i), n - i);
+      for (; i + V::kLanes <= n; i += V::kLanes) V::store(out + i, vector<F>(in, first + i));
+      if (i < n) V::store_n(out + i, tail<F>(in, first + i, n - i), n - i);
     }
   }
-  static void any_row(R* out, const uint8_t* in, Format format, int64_t n) {
-    with_format(format, [=](auto f) { row<static_cast<Format>(f.value)>(out, in, n); });
+  static void any_row(R* out, const uint8_t* in, Format format, int64_t first, int64_t n) {
+    if (has(format))
+      with_format(format, [=](auto f) { row<static_cast<Format>(f.value)>(out, in, first, n); });
+    else
+      coded_row(out, in, format, first, n);
   }
+
+  // Whether the format is decoded by vectors here (with_format); the others are by decode_groups.
+  static constexpr bool has(Format format) { return format <= kQ4_1; }
 
   template <class Fn>
   [[gnu::always_inline]] static inline void with_format(Format format, Fn fn) {
@@ -98,6 +104,17 @@ struct Decode {
   }
 
  private:
+  static void coded_row(float* out, const uint8_t* in, Format format, int64_t first, int64_t n) {
+    decode_groups(out, in, format, first, n);
+  }
+  static void coded_row(double* out, const uint8_t* in, Format format, int64_t first, int64_t n) {
+    float values[32];
+    for (int64_t i = 0; i < n; i += 32) {
+      decode_groups(values, in, format, first + i, 32);
+      for (int j = 0; j < 32; ++j) out[i + j] = static_cast<double>(values[j]);
+    }
+  }
+
   template <bool kFirst, class A, class B>
   struct PickOf {
     using type = A;

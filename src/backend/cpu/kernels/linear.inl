@@ -132,7 +132,7 @@ struct Linear {
 
   static void linear(const LinearCall<R>& c, int64_t begin, int64_t end, R* scratch) {
     if constexpr (V::kFewRows > 0) {
-      if (c.m <= V::kFewRows) {
+      if (c.m <= V::kFewRows && D::has(c.format)) {
         D::with_format(c.format, [&](auto f) { few_rows<static_cast<Format>(f.value)>(c, begin, end); });
         return;
       }
@@ -141,7 +141,7 @@ struct Linear {
     for (int64_t n = begin; n < end; n += kPanelRows) {
       const int64_t rows = end - n < kPanelRows ? end - n : kPanelRows;
       for (int64_t r = 0; r < rows; ++r)
-        D::any_row(scratch + r * ldw, c.w + (n + r) * c.w_row, c.format, c.k);
+        D::any_row(scratch + r * ldw, c.w + (n + r) * c.w_row, c.format, 0, c.k);
       panel(c, n, rows, scratch, ldw);
     }
   }

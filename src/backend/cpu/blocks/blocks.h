@@ -1,0 +1,16 @@
+// Decoding of every block format, written once without an instruction set: what formats without a kernel of
+// their own use, and what the vector kernels are held against. All formats decode in groups of 32 elements.
+// Test: tests/backend/blocks_golden_test.cc
+#pragma once
+
+#include <cstdint>
+
+#include "backend/cpu/kernel_table.h"
+
+namespace qw::cpu {
+
+// Elements [first, first + n) of a row of whole blocks; first and n are multiples of 32, `format` is no float
+// format.
+void decode_groups(float* out, const uint8_t* row, Format format, int64_t first, int64_t n);
+
+}  // namespace qw::cpu
