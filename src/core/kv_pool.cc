@@ -1,6 +1,7 @@
 #include "core/kv_pool.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace qw {
 namespace {
@@ -43,6 +44,9 @@ Result<std::unique_ptr<KvPool>> KvPool::create(Backend& backend, const std::vect
     }
     pool->layers_.push_back(std::move(layer));
   }
+  if (pool->has_recurrent()) {
+    QW_TRY(pool->sums_, zeros(backend, {static_cast<int64_t>(layers.size())}, backend.real()));
+  }
   return pool;
 }
 
@@ -60,6 +64,27 @@ void KvPool::clear_slot(int slot) {
 void KvPool::copy_slot(int to, int from) {
   for (const Layer& l : layers_)
     if (l.state.defined()) backend_.copy(l.state.slice(0, to, 1), l.state.slice(0, from, 1));
+}
+
+bool KvPool::slot_is_finite(int slot) {
+  for (size_t il = 0; il < layers_.size(); ++il)
+    if (layers_[il].state.defined())
+      backend_.sum(sums_.slice(0, static_cast<int64_t>(il), 1), layers_[il].state.slice(0, slot, 1));
+  // Only a NaN or an infinity makes a sum that is not finite: it is accumulated in f64.
+  const auto finite = [&](auto type) {
+    std::vector<decltype(type)> sums(layers_.size());
+    backend_.download(sums.data(), sums_);
+    return std::all_of(sums.begin(), sums.end(), [](auto x) { return std::isfinite(x); });
+  };
+  return backend_.real() == DType::f64 ? finite(double{}) : finite(float{});
+}
+
+void KvPool::copy_page(int to, int from) {
+  for (const Layer& l : layers_) {
+    if (!l.k.defined()) continue;
+    backend_.copy(l.k.slice(0, to, 1), l.k.slice(0, from, 1));
+    backend_.copy(l.v.slice(0, to, 1), l.v.slice(0, from, 1));
+  }
 }
 
 size_t KvPool::page_bytes(const std::vector<LayerCache>& layers, DType dtype) {

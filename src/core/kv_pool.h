@@ -44,6 +44,10 @@ class KvPool {
   // that nobody writes).
   void clear_slot(int slot);
   void copy_slot(int to, int from);
+  // Whether every number of the state is finite. Waits for the device.
+  bool slot_is_finite(int slot);
+  // The keys and values of a page, all layers.
+  void copy_page(int to, int from);
 
   // Bytes of one page of every group together, and of one slot.
   static size_t page_bytes(const std::vector<LayerCache>& layers, DType dtype);
@@ -60,6 +64,7 @@ class KvPool {
   KvPoolOptions options_;
   std::vector<Group> groups_;
   std::vector<Layer> layers_;
+  Tensor sums_;  // real() [layers], for slot_is_finite
   size_t state_bytes_per_slot_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "core/kv_pool.h"
+#include "engine/borders.h"
 #include "engine/step_batch.h"
 
 namespace qw {
@@ -46,7 +47,7 @@ Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const Engin
       trace_(options.trace),
       pool_(std::move(pool)),
       kv_({limits.n_pages, limits.n_slots, options.prefix_cache}),
-      scheduler_({limits.max_batch_tokens, limits.max_seqs}, kv_),
+      scheduler_({limits.max_batch_tokens, limits.max_seqs, limits.snapshot_every}, kv_),
       arena_(backend) {
   stats_.free_pages = limits.n_pages;
   thread_ = std::thread([this] { run(); });
@@ -158,6 +159,8 @@ void Engine::start(std::unique_ptr<Generation> owned) {
   } else if (g.request.max_new_tokens == 0) {
     finish(g, FinishReason::length);
   } else {
+    if (kv_.wants_snapshots())
+      g.seq.borders = state_borders(g.seq.tokens, g.request.stop_ids, limits_.n_snapshots() / 2);
     if (g.request.sampling.needs_history()) g.history.add_prompt(g.seq.tokens);
     scheduler_.add(g.seq);
   }
@@ -172,19 +175,46 @@ void Engine::step() {
   }
   run_state_ops(plan.state_ops);
   compute(plan);
-  run_state_ops(scheduler_.commit(plan));
   count(plan);
+  refuse_states(plan);
+  scheduler_.commit(plan);
   receive(false);  // who was cancelled during the forward pass gets no more tokens
   sample(plan);
 }
 
 void Engine::run_state_ops(const std::vector<StateOp>& ops) {
   for (const StateOp& op : ops) {
-    if (op.kind == StateOp::Kind::clear)
-      pool_->clear_slot(op.to);
-    else
-      pool_->copy_slot(op.to, op.from);
+    switch (op.kind) {
+      case StateOp::Kind::clear:
+        pool_->clear_slot(op.to);
+        break;
+      case StateOp::Kind::copy:
+        pool_->copy_slot(op.to, op.from);
+        break;
+      case StateOp::Kind::copy_page:
+        pool_->copy_page(op.to, op.from);
+        break;
+    }
   }
+}
+
+// A request whose state has met a number that is not finite ends before the prefix cache takes the state.
+void Engine::refuse_states(const StepPlan& plan) {
+  for (const StepPlan::Item& item : plan.items) {
+    for (const StateSave& save : item.saves) {
+      if (pool_->slot_is_finite(save.slot)) continue;
+      finish(*live_.at(item.seq), FinishReason::error,
+             Error("engine.non_finite", {{"position", save.n_tokens}}));
+      break;
+    }
+  }
+}
+
+// What close() would put into the prefix cache is finite.
+bool Engine::has_sound_state(const Generation& g) {
+  const SeqId id = g.seq.id;
+  return !kv_.wants_snapshots() || !kv_.is_open(id) || !kv_.state_is_current(id) ||
+         pool_->slot_is_finite(kv_.slot(id));
 }
 
 void Engine::compute(const StepPlan& plan) {
@@ -245,7 +275,12 @@ void Engine::cancel_now(RequestId id) {
 
 // The one place where a request ends: frees what it holds, says so once, forgets it.
 void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> error) {
-  scheduler_.remove(g.seq);
+  const bool finite = (!error || error->code() != "engine.non_finite") && has_sound_state(g);
+  if (!finite && !error && reason != FinishReason::cancelled) {
+    reason = FinishReason::error;
+    error = Error("engine.non_finite", {{"position", g.seq.n_computed}});
+  }
+  scheduler_.remove(g.seq, finite);
   {
     const std::lock_guard lock(mutex_);
     set_gauges();
@@ -256,6 +291,7 @@ void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> err
   event.reason = reason;
   event.error = std::move(error);
   event.usage = {g.seq.n_prompt, g.seq.n_cached, g.n_answer()};
+  event.reuse = g.seq.reuse;
   const Clock::time_point none{};
   if (g.admitted != none) event.timing.queued_s = seconds(g.submitted, g.admitted);
   if (g.first_token != none) {
@@ -291,6 +327,7 @@ void Engine::set_gauges() {
   stats_.free_pages = kv_.free_pages();
   stats_.cached_pages = kv_.cached_pages();
   stats_.owned_pages = kv_.owned_pages();
+  stats_.snapshots = kv_.snapshots();
 }
 
 }  // namespace qw

@@ -27,6 +27,7 @@ struct EngineStats {
   int64_t preemptions = 0;
   int running = 0, waiting = 0;
   int free_pages = 0, cached_pages = 0, owned_pages = 0;
+  int snapshots = 0;  // of recurrent state, in the prefix cache
 };
 
 class Engine {
@@ -77,6 +78,8 @@ class Engine {
   Status check(const Generation& g) const;
   void step();
   void run_state_ops(const std::vector<StateOp>& ops);
+  void refuse_states(const StepPlan& plan);
+  bool has_sound_state(const Generation& g);
   void compute(const StepPlan& plan);
   void cancel_now(RequestId id);
   void sample(const StepPlan& plan);

@@ -88,6 +88,13 @@ size_t count_activations(Model& model, DType real, const EngineLimits& limits, c
   return arena.peak_bytes();
 }
 
+// Half of the snapshots are enough for a whole context; closer ones than this would cost more than they save.
+int snapshot_distance(int ctx_tokens, int n_snapshots) {
+  constexpr int kLeast = 8 * kPageTokens;
+  const int n = ctx_tokens / std::max(1, n_snapshots / 2);
+  return std::max(kLeast, (n + kPageTokens - 1) / kPageTokens * kPageTokens);
+}
+
 }  // namespace
 
 Result<EngineLimits> engine_limits(const Model& model, DType real, const EngineOptions& options) {
@@ -111,8 +118,12 @@ Result<EngineLimits> engine_limits(const Model& model, DType real, const EngineO
     out.ctx_tokens = static_cast<int>(n_pages) * kPageTokens;
   }
   out.n_pages = static_cast<int>(n_pages);
-  if (KvPool::slot_bytes(caches, real) > 0)
-    out.n_slots = out.max_seqs + (options.prefix_cache ? std::max(options.n_snapshots, 0) : 0);
+  if (const size_t slot = KvPool::slot_bytes(caches, real); slot > 0) {
+    const auto held = static_cast<int>(std::clamp<size_t>(options.snapshot_bytes / slot, 1, size_t{1} << 16));
+    const int n = options.prefix_cache ? std::clamp(held, 0, std::max(options.n_snapshots, 0)) : 0;
+    out.n_slots = out.max_seqs + n;
+    if (n > 0) out.snapshot_every = snapshot_distance(out.ctx_tokens, n);
+  }
   return out;
 }
 

@@ -11,7 +11,10 @@ struct EngineOptions {
   int max_batch_tokens = 512;   // raised to max_seqs where it is less
   int max_seqs = 16;            // requests that run at once; the rest wait
   size_t kv_bytes = 0;          // for KV pages; 0: the context of each of max_seqs
-  int n_snapshots = 64;         // of recurrent state, for prefix hits of models that have it
+  // Of recurrent state, for prefix hits of models that have it: as many as the bytes hold, at most
+  // n_snapshots and, where that is not 0, at least one.
+  int n_snapshots = 64;
+  size_t snapshot_bytes = size_t{1} << 30;
   bool prefix_cache = true;
   int adapter_rank = 0;  // the memory plan counts one adapter of this rank on every matrix
   Trace trace = {};      // taps of every step; empty: none
@@ -23,7 +26,9 @@ struct EngineLimits {
   int max_seqs = 0;
   int max_batch_tokens = 0;
   int n_pages = 0;
-  int n_slots = 0;
+  int n_slots = 0;         // max_seqs, and the snapshots; 0: no recurrent layers
+  int snapshot_every = 0;  // tokens between the snapshots that are taken whatever the text; 0: none
+  int n_snapshots() const { return n_slots > 0 ? n_slots - max_seqs : 0; }
 };
 
 // Errors: engine.context_too_long (args tokens, limit), engine.kv_too_small (args bytes, needed).

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "engine/reuse.h"
 #include "engine/sampler.h"
 #include "engine/sequence.h"
 
@@ -22,10 +23,12 @@ using RequestId = SeqId;
 struct Request {
   std::vector<int32_t> ids = {};  // the prompt
   SamplingParams sampling = {};
-  int max_new_tokens = -1;             // −1: to the end of the context
-  std::vector<int32_t> stop_ids = {};  // any of these ends the answer and is its last token
-  bool ignore_eos = false;             // stop_ids are tokens like others
-  PrefixKey key = {};                  // tenant (fairness, own prefix cache) and adapter
+  int max_new_tokens = -1;  // −1: to the end of the context
+  // Any of these ends the answer and is its last token. In the prompt they show where turns end: there the
+  // states of recurrent layers are kept.
+  std::vector<int32_t> stop_ids = {};
+  bool ignore_eos = false;  // stop_ids are tokens like others
+  PrefixKey key = {};       // tenant (fairness, own prefix cache) and adapter
 };
 
 enum class FinishReason : uint8_t { stop, length, cancelled, error };
@@ -54,6 +57,7 @@ struct Event {
   std::optional<Error> error;  // reason error
   Usage usage;
   Timing timing;
+  Reuse reuse;  // what the first admission found in the prefix cache
 };
 
 // Called on the engine's thread, in order; must not block, nor throw, nor destroy the engine.

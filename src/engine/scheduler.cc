@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <span>
 
 namespace qw {
 namespace {
@@ -15,6 +16,10 @@ StepPlan::Item* item_of(StepPlan& plan, SeqId id) {
   const auto it = std::find_if(plan.items.begin(), plan.items.end(),
                                [&](const StepPlan::Item& item) { return item.seq == id; });
   return it == plan.items.end() ? nullptr : &*it;
+}
+
+std::span<const int32_t> computed(const Sequence& seq) {
+  return std::span(seq.tokens).first(static_cast<size_t>(seq.n_computed));
 }
 
 }  // namespace
@@ -38,9 +43,12 @@ void Scheduler::add(Sequence& seq) {
   queue.push_back(&seq);
 }
 
-void Scheduler::remove(Sequence& seq) {
+void Scheduler::remove(Sequence& seq, bool sound) {
   if (seq.state == SeqState::running) {
-    kv_.close(seq.id);
+    if (sound)
+      kv_.close(seq.id, computed(seq), true);
+    else
+      kv_.discard(seq.id);
     std::erase(running_, &seq);
   } else if (const auto it = waiting_.find(seq.key.tenant); it != waiting_.end()) {
     std::erase(it->second, &seq);
@@ -73,6 +81,9 @@ StepPlan Scheduler::plan() {
   admit(step, true);
   extend_prompts(step);
   admit(step, false);
+  for (StepPlan::Item& item : step.plan.items)
+    item.saves =
+        kv_.begin_step(item.seq, borders_in(*find_running(item.seq), item.begin, item.begin + item.count));
   return std::move(step.plan);
 }
 
@@ -103,7 +114,7 @@ void Scheduler::extend_prompts(Step& step) {
   for (StepPlan::Item& item : step.plan.items) {
     const Sequence& s = *find_running(item.seq);
     if (step.budget == 0 || item.sample) continue;
-    const int more = chunk(s, std::min(item.count + step.budget, affordable(s))) - item.count;
+    const int more = std::min(item.count + step.budget, affordable(s)) - item.count;
     if (more <= 0) continue;
     QW_CHECK(kv_.reserve(s.id, item.begin + item.count + more), "pages that were there are gone");
     item.count += more;
@@ -121,10 +132,15 @@ void Scheduler::admit(Step& step, bool keep_to_share) {
     Sequence& s = *queue.front();
     if (cap > 0) {
       if (!fits(s)) return;
+      const Reuse reuse = s.n_admissions == 0 ? kv_.explain(s.key, s.tokens) : Reuse{};
       const std::optional<int> found = kv_.open(s.id, s.key, s.tokens, step.plan.state_ops);
       if (!found) return;
       s.n_computed = *found;
-      if (s.n_admissions++ == 0) s.n_cached = *found;
+      if (s.n_admissions++ == 0) {
+        s.n_cached = *found;
+        s.reuse = reuse;
+        add_branch(s);
+      }
       s.move_to(SeqState::running);
       running_.insert(std::upper_bound(running_.begin(), running_.end(), &s, older), &s);
       step.plan.admitted.push_back(s.id);
@@ -165,7 +181,7 @@ bool Scheduler::make_room(Step& step, Sequence& seq, int n_tokens) {
 
 // Adds up to `n_tokens` of `seq`, for which there are pages, to the step.
 void Scheduler::give(Step& step, Sequence& seq, int n_tokens) {
-  const int n = chunk(seq, n_tokens);
+  const int n = std::min(n_tokens, seq.pending());
   QW_CHECK(n >= 1 && n <= step.budget, "a chunk of {} in a budget of {}", n, step.budget);
   QW_CHECK(kv_.reserve(seq.id, seq.n_computed + n), "pages that were there are gone");
   if (seq.pending() > 1) step.prompt_tokens[seq.key.tenant] += n;
@@ -178,7 +194,8 @@ void Scheduler::preempt(Step& step, Sequence& victim) {
     step.budget += item->count;
     step.plan.items.erase(step.plan.items.begin() + (item - step.plan.items.data()));
   }
-  kv_.close(victim.id);
+  // Logits have shown the state of one that decodes to be sound; that of a prompt nobody has looked at.
+  kv_.close(victim.id, computed(victim), victim.n_computed >= victim.n_prompt);
   std::erase(running_, &victim);
   victim.n_computed = 0;
   victim.move_to(SeqState::preempted);
@@ -188,14 +205,24 @@ void Scheduler::preempt(Step& step, Sequence& victim) {
   queue.push_front(&victim);
 }
 
-// At most `n_tokens` of what is pending; with recurrent layers cut at the last page border, if there is one.
-int Scheduler::chunk(const Sequence& seq, int n_tokens) const {
-  const int n = std::min(n_tokens, seq.pending());
-  if (!kv_.wants_page_borders()) return n;
-  const int end = seq.n_computed + n;
-  const int last = end == seq.n_tokens() ? end - 1 : end;  // a match never covers the last token
-  const int border = last / kPageTokens * kPageTokens;
-  return border > seq.n_computed ? border - seq.n_computed : n;
+// Where a text parts from cached ones, others will part too (a system message that many share): the state
+// there is worth keeping.
+void Scheduler::add_branch(Sequence& seq) const {
+  if (!kv_.wants_snapshots() || seq.reuse.known < seq.reuse.tokens + kPageTokens) return;
+  seq.borders.insert(std::lower_bound(seq.borders.begin(), seq.borders.end(), seq.reuse.known),
+                     seq.reuse.known);
+}
+
+// Where snapshots are wanted among tokens begin … end.
+std::vector<int> Scheduler::borders_in(const Sequence& seq, int begin, int end) const {
+  if (!kv_.wants_snapshots()) return {};
+  const auto first = std::upper_bound(seq.borders.begin(), seq.borders.end(), begin);
+  std::vector<int> out(first, std::upper_bound(first, seq.borders.end(), end));
+  if (const int every = options_.snapshot_every; every > 0)
+    for (int n = (begin / every + 1) * every; n <= end; n += every) out.push_back(n);
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 // Tokens of `seq` that the pages it has and the available ones can hold beyond those computed.
@@ -211,15 +238,13 @@ int Scheduler::tenants_with_prompts() const {
   return static_cast<int>(tenants.size());
 }
 
-std::vector<StateOp> Scheduler::commit(const StepPlan& plan) {
-  std::vector<StateOp> ops;
+void Scheduler::commit(const StepPlan& plan) {
   for (const StepPlan::Item& item : plan.items) {
     Sequence* s = find_running(item.seq);
     if (s == nullptr) continue;
     s->n_computed += item.count;
-    kv_.commit(s->id, std::span(s->tokens).first(static_cast<size_t>(s->n_computed)), s->n_prompt, ops);
+    kv_.commit(s->id, computed(*s), s->n_prompt);
   }
-  return ops;
 }
 
 }  // namespace qw

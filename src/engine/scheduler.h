@@ -22,15 +22,17 @@ namespace qw {
 struct SchedulerOptions {
   int max_batch_tokens = 512;  // at least max_seqs
   int max_seqs = 16;           // running at once
+  int snapshot_every = 0;  // tokens between snapshots of recurrent state, beside Sequence::borders; 0: none
 };
 
 // One step, as plain data.
 struct StepPlan {
   struct Item {
     SeqId seq = 0;
-    int begin = 0;        // index of its first token
-    int count = 0;        // tokens to compute
-    bool sample = false;  // the last one is the sequence's last: its logits are wanted
+    int begin = 0;                      // index of its first token
+    int count = 0;                      // tokens to compute
+    bool sample = false;                // the last one is the sequence's last: its logits are wanted
+    std::vector<StateSave> saves = {};  // snapshots to take on the way
   };
   std::vector<Item> items;
   std::vector<StateOp> state_ops;  // to run before the forward pass, in order
@@ -48,13 +50,14 @@ class Scheduler {
 
   // Takes a waiting sequence. The caller keeps it alive until remove().
   void add(Sequence& seq);
-  // Forgets a sequence in any state, frees what it holds and marks it finished.
-  void remove(Sequence& seq);
+  // Forgets a sequence in any state, frees what it holds and marks it finished. What it computed stays in the
+  // prefix cache, unless it is not `sound` (it has met numbers that are not finite).
+  void remove(Sequence& seq, bool sound = true);
 
   StepPlan plan();
-  // After the forward pass of `plan`; sequences removed since then are passed over. Answers the state
-  // operations to run now. Tokens sampled in this step are appended by the caller afterwards.
-  std::vector<StateOp> commit(const StepPlan& plan);
+  // After the forward pass of `plan`; sequences removed since then are passed over. Tokens sampled in this
+  // step are appended by the caller afterwards.
+  void commit(const StepPlan& plan);
 
   bool idle() const { return running_.empty() && ring_.empty(); }
   int n_running() const { return static_cast<int>(running_.size()); }
@@ -77,7 +80,8 @@ class Scheduler {
   bool make_room(Step& step, Sequence& seq, int n_tokens);
   void give(Step& step, Sequence& seq, int n_tokens);
   void preempt(Step& step, Sequence& victim);
-  int chunk(const Sequence& seq, int n_tokens) const;
+  void add_branch(Sequence& seq) const;
+  std::vector<int> borders_in(const Sequence& seq, int begin, int end) const;
   int affordable(const Sequence& seq) const;
   int tenants_with_prompts() const;
   Sequence* find_running(SeqId id) const;

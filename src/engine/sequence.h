@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/reuse.h"
 
 namespace qw {
 
@@ -28,9 +29,11 @@ struct Sequence {
   PrefixKey key;
   std::vector<int32_t> tokens;  // prompt, then answer
   int n_prompt = 0;
-  int n_computed = 0;    // tokens whose keys, values and states the cache holds
-  int n_cached = 0;      // of the prompt, found in the prefix tree at the first admission
-  int n_admissions = 0;  // more than one: it was preempted
+  std::vector<int> borders;  // ascending: how many tokens are before each place where states are kept
+  int n_computed = 0;        // tokens whose keys, values and states the cache holds
+  int n_cached = 0;          // of the prompt, found in the prefix tree at the first admission
+  Reuse reuse;               // what the cache gave then, and why not more
+  int n_admissions = 0;      // more than one: it was preempted
   SeqState state = SeqState::waiting;
 
   int n_tokens() const { return static_cast<int>(tokens.size()); }

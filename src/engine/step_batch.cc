@@ -15,6 +15,8 @@ Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager
       b.ids.push_back(s.tokens[static_cast<size_t>(p)]);
       b.positions.push_back(p);
     }
+    for (const StateSave& save : item.saves)
+      b.plan.state_saves.push_back({b.n_rows() - item.begin - item.count + save.n_tokens - 1, save.slot});
     if (item.sample) b.logit_rows.push_back(b.n_rows() - 1);
     b.plan.cu_q.push_back(b.n_rows());
     b.plan.kv_len.push_back(item.begin + item.count);

@@ -181,12 +181,12 @@ TEST_F(EngineTest, CachedPrefixIsCountedAndChangesNothing) {
     const Answer first = ask(*engine, r);
     const Answer second = ask(*engine, r);
     EXPECT_EQ(first.end.usage.cached_tokens, 0);
-    EXPECT_EQ(second.end.usage.cached_tokens, 96);
+    EXPECT_EQ(second.end.usage.cached_tokens, 99);
     EXPECT_EQ(first.ids, second.ids);
     // The next turn of the conversation finds the answer too.
     r.ids.insert(r.ids.end(), first.ids.begin(), first.ids.end());
     for (int i = 0; i < 40; ++i) r.ids.push_back(3);
-    EXPECT_EQ(ask(*engine, r).end.usage.cached_tokens, 96);
+    EXPECT_EQ(ask(*engine, r).end.usage.cached_tokens, 109);
     r.key.tenant = 9;
     EXPECT_EQ(ask(*engine, r).end.usage.cached_tokens, 0);
   }

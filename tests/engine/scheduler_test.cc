@@ -112,21 +112,31 @@ TEST(Scheduler, NobodyOvertakesALargePrompt) {
   EXPECT_EQ(f.step().admitted.front(), large.id);
 }
 
-TEST(Scheduler, CutsAtPageBordersForSnapshots) {
-  Fixture f({.n_pages = 100, .n_slots = 8}, {.max_batch_tokens = 100, .max_seqs = 2});
-  Sequence& a = f.add(3 * P + 20);
-  EXPECT_EQ(count_of(f.step(), 1), 3 * P);
-  EXPECT_EQ(count_of(f.step(), 1), 20);
+TEST(Scheduler, PlansSnapshotsInTheMiddleOfAStep) {
+  Fixture f({.n_pages = 100, .n_slots = 8},
+            {.max_batch_tokens = 100, .max_seqs = 2, .snapshot_every = 2 * P});
+  Sequence& a = f.add(4 * P + 20);
+  a.borders = {P + 3, 4 * P + 19};
+  const auto positions = [](const StepPlan& plan) {
+    std::vector<int> out;
+    for (const StateSave& save : plan.items.at(0).saves) out.push_back(save.n_tokens);
+    return out;
+  };
+  EXPECT_EQ(positions(f.step()), (std::vector<int>{P + 3, 2 * P}));
+  EXPECT_EQ(positions(f.step()), (std::vector<int>{4 * P, 4 * P + 19}));
+  EXPECT_EQ(positions(f.step()), (std::vector<int>{}));
   f.scheduler.remove(a);
+  EXPECT_EQ(f.kv.snapshots(), 5);  // and the last one
   Sequence again = a;
   again.id = 99;
   again.state = SeqState::waiting;
-  again.tokens.resize(static_cast<size_t>(3 * P) + 5);
+  again.tokens.resize(static_cast<size_t>(4 * P) + 5);
   again.n_computed = 0;
   again.n_admissions = 0;
   f.scheduler.add(again);
   const StepPlan plan = f.scheduler.plan();
-  EXPECT_EQ(again.n_cached, 3 * P);
+  EXPECT_EQ(again.n_cached, 4 * P);
+  EXPECT_EQ(again.reuse.limit, ReuseLimit::no_snapshot);
   ASSERT_EQ(plan.state_ops.size(), 1U);
   EXPECT_EQ(plan.state_ops[0].kind, StateOp::Kind::copy);
   EXPECT_EQ(count_of(plan, 99), 5);

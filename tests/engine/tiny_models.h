@@ -189,6 +189,8 @@ class ToyHybrid : public Model {
         cx.backend.scale(state, state, 0.9);
         cx.backend.axpy(state, 1.0, x.slice(0, t, 1));
         cx.backend.copy(y.slice(0, t, 1), state);
+        for (const AttnPlan::StateSave& save : plan.state_saves)
+          if (save.row == t) cx.backend.copy(plan.pool->state(0).slice(0, save.slot, 1), state);
       }
     }
     return ops::rms_norm(cx, y, norm_, 1e-6);

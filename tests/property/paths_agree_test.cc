@@ -112,8 +112,9 @@ class Paths {
     n_slots_ = 0;
   }
 
-  // One step: `counts[i]` tokens of each sequence, logits of all rows.
-  void step(const std::vector<Fed*>& seqs, const std::vector<int>& counts) {
+  // One step: `counts[i]` tokens of each sequence, logits of all rows. `saves`: states to keep on the way.
+  void step(const std::vector<Fed*>& seqs, const std::vector<int>& counts,
+            const std::vector<AttnPlan::StateSave>& saves = {}) {
     Batch b;
     AttnPlan::Table table;
     b.plan.cu_q.push_back(0);
@@ -134,6 +135,7 @@ class Paths {
     }
     b.plan.tables.assign(bench_.pool->groups().size(), table);
     b.plan.pool = bench_.pool.get();
+    b.plan.state_saves = saves;
     Rows rows = bench_.forward(b);
     auto row = rows.begin();
     for (size_t i = 0; i < seqs.size(); ++i) {
@@ -193,16 +195,27 @@ class Paths {
     return again.rows;
   }
 
-  // Full pages (and the state at their end) of one sequence lent to another with the same beginning. Answers
-  // the rows from the end of the prefix on.
-  Rows restored(const std::vector<int32_t>& tokens, int prefix_pages) {
+  // The first `n` tokens of one sequence lent to another with the same beginning: its full pages, a copy of
+  // the page begun, and the state after them, saved in the middle of a step. Answers the rows from there on.
+  Rows restored(const std::vector<int32_t>& tokens, int n) {
     start();
-    Fed first = place(std::vector<int32_t>(tokens.begin(), tokens.begin() + prefix_pages * P));
-    finish_chunked(first, 50);
+    Fed first = place(tokens);
+    const int saved = n_slots_++;
+    while (first.left() > 0) {
+      const int count = 1 + below(std::min(50, first.left()));
+      std::vector<AttnPlan::StateSave> saves;
+      if (bench_.pool->has_recurrent() && first.n_computed < n && n <= first.n_computed + count)
+        saves.push_back({n - first.n_computed - 1, saved});
+      step({&first}, {count}, saves);
+    }
     Fed f = place(tokens);
-    std::copy(first.pages.begin(), first.pages.end(), f.pages.begin());
-    f.n_computed = prefix_pages * P;
-    if (bench_.pool->has_recurrent()) bench_.pool->copy_slot(f.slot, first.slot);
+    std::copy_n(first.pages.begin(), n / P, f.pages.begin());
+    if (n % P > 0) {
+      const auto page = static_cast<size_t>(n / P);
+      bench_.pool->copy_page(f.pages[page], first.pages[page]);
+    }
+    f.n_computed = n;
+    if (bench_.pool->has_recurrent()) bench_.pool->copy_slot(f.slot, saved);
     finish_chunked(f, 50);
     return f.rows;
   }
@@ -225,7 +238,7 @@ std::vector<Rows> Paths::scheduled(const std::vector<std::vector<int32_t>>& text
   const int n_pages = static_cast<int>((longest + P - 1) / P);
   const int n_slots = bench_.pool->has_recurrent() ? 7 : 0;
   KvManager kv({n_pages, n_slots});
-  Scheduler scheduler({.max_batch_tokens = 4 + below(60), .max_seqs = 4}, kv);
+  Scheduler scheduler({.max_batch_tokens = 4 + below(60), .max_seqs = 4, .snapshot_every = 23}, kv);
   std::vector<std::unique_ptr<Sequence>> seqs;
   std::vector<Rows> out(texts.size());
   for (size_t i = 0; i < texts.size(); ++i) {
@@ -233,14 +246,17 @@ std::vector<Rows> Paths::scheduled(const std::vector<std::vector<int32_t>>& text
     s->id = i;
     s->n_prompt = 1 + static_cast<int>(texts[i].size()) / 6;
     s->tokens.assign(texts[i].begin(), texts[i].begin() + s->n_prompt);
+    if (s->n_prompt > 1) s->borders = {s->n_prompt - 1};
     out[i].resize(texts[i].size());
     scheduler.add(*s);
     seqs.push_back(std::move(s));
   }
   auto run_ops = [&](const std::vector<StateOp>& ops) {
-    for (const StateOp& op : ops)
-      op.kind == StateOp::Kind::clear ? bench_.pool->clear_slot(op.to)
-                                      : bench_.pool->copy_slot(op.to, op.from);
+    for (const StateOp& op : ops) {
+      if (op.kind == StateOp::Kind::clear) bench_.pool->clear_slot(op.to);
+      if (op.kind == StateOp::Kind::copy) bench_.pool->copy_slot(op.to, op.from);
+      if (op.kind == StateOp::Kind::copy_page) bench_.pool->copy_page(op.to, op.from);
+    }
   };
   while (!scheduler.idle()) {
     const StepPlan plan = scheduler.plan();
@@ -251,7 +267,7 @@ std::vector<Rows> Paths::scheduled(const std::vector<std::vector<int32_t>>& text
         static_cast<int>(bench_.pool->groups().size()));
     b.plan.pool = bench_.pool.get();
     Rows rows = bench_.forward(b);
-    run_ops(scheduler.commit(plan));
+    scheduler.commit(plan);
     auto row = rows.begin();
     for (const StepPlan::Item& item : plan.items) {
       if (!item.sample) continue;
@@ -316,11 +332,12 @@ void run_case(const Case& c, int* n_preemptions) {
       expect_same_bits(whole[i], together[i], 0, "in company");
       expect_same_bits(whole[i], scheduled[i], 0, "scheduled");
       expect_same_bits(whole[i], p->preempted(texts[i], texts[1]), 0, "preempted");
-      const int pages = (static_cast<int>(texts[i].size()) - 1) / P;
-      if (pages > 0) {
-        const int n = 1 + p->below(pages);
-        expect_same_bits(whole[i], p->restored(texts[i], n), static_cast<size_t>(n * P), "restored");
-      }
+      const auto size = static_cast<int>(texts[i].size());
+      std::vector<int> borders;  // at the end of a page, in a page, just before the end
+      if (size > P) borders.push_back(P * (1 + p->below((size - 1) / P)));
+      if (size > 1) borders.insert(borders.end(), {1 + p->below(size - 1), size - 1});
+      for (const int n : borders)
+        expect_same_bits(whole[i], p->restored(texts[i], n), static_cast<size_t>(n), "restored");
       if (testing::Test::HasFatalFailure()) return;
     }
   }

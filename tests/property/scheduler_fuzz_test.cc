@@ -4,6 +4,8 @@
 // shared, evicted or restored wrongly changes the text. After every step: docs/design.md §6, "engine change".
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <random>
 
@@ -38,6 +40,7 @@ Config random_config(std::mt19937& rng) {
   c.scheduler.max_seqs = in(1, 12);
   c.scheduler.max_batch_tokens = c.scheduler.max_seqs + in(0, 3) * in(0, 60);
   if (in(0, 1) == 1) c.kv.n_slots = c.scheduler.max_seqs + in(0, 6);
+  c.scheduler.snapshot_every = in(0, 3) * 19;
   c.n_tenants = in(1, 5);
   c.n_adapters = in(0, 3);
   c.max_tokens = std::min(c.kv.n_pages * P, in(2, 400));
@@ -82,7 +85,9 @@ class World {
     EXPECT_EQ(kv_.available_pages(), config_.kv.n_pages);
   }
 
-  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
+  int n_saves = 0, n_preemptions = 0, n_cached = 0, n_odd = 0, n_finished = 0, n_mixed = 0,
+      n_mixed_adapters = 0;
+  std::array<int, 9> n_limits{};  // by ReuseLimit
 
  private:
   bool chance(double p) { return std::bernoulli_distribution(p)(rng_); }
@@ -98,15 +103,22 @@ class World {
     const int common = chance(0.7) ? below(n_prompt + 1) : 0;  // begins as others do
     for (int i = 0; i < n_prompt; ++i) c->seq.tokens.push_back(i < common ? 0 : below(config_.vocab));
     c->seq.n_prompt = n_prompt;
+    for (int n = 1; n < n_prompt; ++n)
+      if (n == n_prompt - 1 || chance(0.03)) c->seq.borders.push_back(n);
     scheduler_.add(c->seq);
     clients_.push_back(std::move(c));
   }
 
   void finish(Client& c) {
-    scheduler_.remove(c.seq);
+    scheduler_.remove(c.seq, !chance(0.05));
     ++c.n_terminal;
     ++n_finished;
     n_cached += c.seq.n_cached;
+    n_odd += c.seq.n_cached % P != 0 ? 1 : 0;
+    if (config_.kv.prefix_cache && c.seq.n_admissions > 0) {
+      ASSERT_EQ(c.seq.reuse.tokens, c.seq.n_cached);
+      ++n_limits[static_cast<size_t>(c.seq.reuse.limit)];
+    }
     uint64_t h = c.seq.key.adapter;  // what it must have said, alone and uncached
     for (int i = 0; i < c.seq.n_tokens(); ++i) {
       const int32_t token = c.seq.tokens[static_cast<size_t>(i)];
@@ -124,6 +136,10 @@ class World {
 
   void run_ops(const std::vector<StateOp>& ops) {
     for (const StateOp& op : ops) {
+      if (op.kind == StateOp::Kind::copy_page) {
+        std::copy_n(pages_.begin() + op.from * P, P, pages_.begin() + op.to * P);
+        continue;
+      }
       auto& to = slots_[static_cast<size_t>(op.to)];
       to = op.kind == StateOp::Kind::clear ? 0 : slots_[static_cast<size_t>(op.from)];
     }
@@ -164,12 +180,23 @@ class World {
         h = mix(h, b.ids[static_cast<size_t>(t)]);
         pages_[static_cast<size_t>(at)] = h;
         EXPECT_EQ(writer.emplace(at / P, s).first->second, s) << "two writers of page " << at / P;
+        save(b.plan, t, h);
       }
       if (!slots_.empty()) slots_[static_cast<size_t>(b.plan.state_slots[static_cast<size_t>(s)])] = h;
       last.push_back(h);
     }
     for (int s = 0; s < b.plan.n_seqs(); ++s) check_past(b, s, writer);
     return last;
+  }
+
+  void save(const AttnPlan& plan, int row, uint64_t state) {
+    for (const AttnPlan::StateSave& save : plan.state_saves) {
+      if (save.row != row) continue;
+      const auto& own = plan.state_slots;
+      EXPECT_EQ(std::count(own.begin(), own.end(), save.slot), 0) << "a snapshot in the slot of a sequence";
+      slots_[static_cast<size_t>(save.slot)] = state;
+      ++n_saves;
+    }
   }
 
   // Every page of a sequence holds its own tokens, and nobody else wrote to them.
@@ -224,7 +251,7 @@ class World {
     n_mixed_adapters += adapters.size() > 1 ? 1 : 0;
     const std::vector<uint64_t> values = forward(b, adapters);
     if (chance(config_.cancel)) cancel_one();  // between the forward pass and its commit
-    run_ops(scheduler_.commit(plan));
+    scheduler_.commit(plan);
     ASSERT_EQ(kv_.check_integrity(), "");
     for (size_t i = 0; i < plan.items.size(); ++i) {
       Client& c = client(plan.items[i].seq);
@@ -248,7 +275,9 @@ class World {
 };
 
 TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
-  int n_preemptions = 0, n_cached = 0, n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
+  int n_preemptions = 0, n_cached = 0, n_odd = 0, n_saves = 0;
+  int n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
+  std::array<int, 9> n_limits{};
   for (uint32_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 rng(seed);
@@ -256,6 +285,9 @@ TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
     world.run(200);
     n_preemptions += world.n_preemptions;
     n_cached += world.n_cached;
+    n_odd += world.n_odd;
+    n_saves += world.n_saves;
+    for (size_t i = 0; i < n_limits.size(); ++i) n_limits[i] += world.n_limits[i];
     n_finished += world.n_finished;
     n_mixed += world.n_mixed;
     n_mixed_adapters += world.n_mixed_adapters;
@@ -263,6 +295,10 @@ TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
   // The runs must have met what they are there for.
   EXPECT_GT(n_preemptions, 1000);
   EXPECT_GT(n_cached, 10000);
+  EXPECT_GT(n_odd, 1000);
+  EXPECT_GT(n_saves, 10000);
+  for (size_t i = 0; i < n_limits.size(); ++i)
+    EXPECT_EQ(n_limits[i] > 0, i != static_cast<size_t>(ReuseLimit::off)) << "limit " << i;
   EXPECT_GT(n_finished, 10000);
   EXPECT_GT(n_mixed, 1000);
   EXPECT_GT(n_mixed_adapters, 1000);

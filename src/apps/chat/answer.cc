@@ -74,7 +74,7 @@ void Answer::finish(const Event& event, AnswerPiece& piece) {
   const bool stopped = parser_.output().stopped();
   if (!stopped) add(parser_.push(detokenizer_.flush()), piece);
   add(parser_.finish(), piece);
-  end_ = {stopped ? FinishReason::stop : event.reason, event.error, event.usage, event.timing};
+  end_ = {stopped ? FinishReason::stop : event.reason, event.error, event.usage, event.timing, event.reuse};
 }
 
 }  // namespace qw::chat

@@ -32,6 +32,7 @@ struct AnswerEnd {
   std::optional<Error> error;
   Usage usage;
   Timing timing;
+  Reuse reuse;
 };
 
 class Answer {

@@ -113,6 +113,7 @@ void Chat::stats() {
                               {"cached", u.cached_tokens},
                               {"prefill", rate(u.prompt_tokens - u.cached_tokens, last_->timing.prefill_s)}});
   }
+  if (last_) say(reuse_code(last_->reuse.limit), {{"tokens", last_->reuse.tokens}, {"at", last_->reuse.at}});
   say("chat.stats.context",
       {{"messages", conversation_.messages().size()}, {"tokens", size_in_tokens()}, {"limit", limit}});
   if (journal_) say("chat.stats.file", {{"file", journal_->file().string()}});
