@@ -286,6 +286,7 @@ TEST_F(ChatTerminal, InterruptEndsTheAnswerNotTheProgram) {
   ASSERT_TRUE(p.expect("(stopped)", 120)) << p.shown();
   EXPECT_EQ(records("end").back().at("reason"), "cancelled");
   p.send("/stats\r");
+  ASSERT_TRUE(p.expect("nothing reused")) << p.shown();
   ASSERT_TRUE(p.expect("2 messages")) << p.shown();
   p.send("\x04");
   EXPECT_EQ(p.wait(), 0);
