@@ -18,6 +18,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "core/batch.h"
 #include "core/tensor.h"
 #include "core/weight.h"
 
@@ -58,6 +59,25 @@ struct DivergenceArgs {
   double temperature = 1.0;
 };
 
+// A layer whose past is a state of fixed size. Where `state` is defined, sequence s of the plan goes on from
+// row plan.state_slots[s], elements [offset, offset + size of this part), and leaves its new state there; the
+// state after row r of the step also goes to the slots that plan.state_saves names. Where it is not, every
+// sequence is a document that begins from zeros.
+struct RecurrentRows {
+  const AttnPlan& plan;
+  Tensor state;  // real [n_slots, floats], or undefined
+  int64_t offset = 0;
+};
+
+// Gated DeltaNet (Yang et al. 2024): per head, with S [dk, dv], q and k normalised (|x|² + 1e-6) and q / √dk:
+// S ← e^g S; δ = beta (v − Sᵀk); S ← S + k δᵀ; out = Sᵀq. Value head h reads key head h / (Hv / Hk).
+struct DeltaArgs {
+  Tensor qkv;   // [T, 2 · Hk · dk + Hv · dv]: q | k | v
+  Tensor g;     // [T, Hv], ≤ 0
+  Tensor beta;  // [T, Hv]
+  int k_heads = 0, v_heads = 0, k_dim = 0, v_dim = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -85,6 +105,12 @@ class Backend {
                         const Tensor& up) = 0;  // silu(gate) · up, [T, F]
   virtual void silu_mul_backward(const Tensor& dgate, const Tensor& dup, const Tensor& gate, const Tensor& up,
                                  const Tensor& dout) = 0;
+
+  virtual void sigmoid(const Tensor& out, const Tensor& x) = 0;
+  virtual void sigmoid_backward(const Tensor& dx, const Tensor& out, const Tensor& dout) = 0;
+  virtual void sigmoid_mul(const Tensor& out, const Tensor& gate, const Tensor& x) = 0;  // sigmoid(gate) · x
+  virtual void sigmoid_mul_backward(const Tensor& dgate, const Tensor& dx, const Tensor& gate,
+                                    const Tensor& x, const Tensor& dout) = 0;
 
   // --- rows
   // out = x / sqrt(mean(x²) + eps) · w over the last dimension; x [..., D], w real [D].
@@ -151,6 +177,25 @@ class Backend {
   virtual void attention_dense_backward(const AttnGrads& grads, const AttnArgs& args, const Tensor& k,
                                         const Tensor& v, const Tensor& out, const Tensor& lse,
                                         const Tensor& dout) = 0;
+
+  // --- recurrent layers
+  // out[t, c] = silu(Σ_j w[c, j] · x[t − taps + 1 + j, c]) inside each sequence; x [T, C], w real [C, taps].
+  // The state part is [taps − 1, C]: the inputs before the next row.
+  virtual void causal_conv(const Tensor& out, const Tensor& x, const Tensor& w,
+                           const RecurrentRows& rows) = 0;
+  // Documents alone. dw [C, taps] may be undefined.
+  virtual void causal_conv_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w,
+                                    const AttnPlan& plan, const Tensor& dout) = 0;
+  // g[t, h] = −e^a_log[h] · softplus(a[t, h] + dt_bias[h]); [T, Hv], vectors real [Hv].
+  virtual void delta_decay(const Tensor& g, const Tensor& a, const Tensor& a_log, const Tensor& dt_bias) = 0;
+  // da_log and ddt_bias may be undefined.
+  struct DecayGrads {
+    Tensor da, da_log, ddt_bias;
+  };
+  virtual void delta_decay_backward(const DecayGrads& grads, const Tensor& a, const Tensor& a_log,
+                                    const Tensor& dt_bias, const Tensor& dg) = 0;
+  // out [T, Hv, dv], row by row. The state part is [Hv, dk, dv].
+  virtual void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) = 0;
 
   // --- loss and optimiser
   // loss[t] = logsumexp(logits[t]) − logits[t, targets[t]], 0 where targets[t] < 0. logits [T, V], targets

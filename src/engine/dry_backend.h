@@ -26,6 +26,11 @@ class DryBackend : public Backend {
   void silu_mul(const Tensor&, const Tensor&, const Tensor&) override {}
   void silu_mul_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {
   }
+  void sigmoid(const Tensor&, const Tensor&) override {}
+  void sigmoid_backward(const Tensor&, const Tensor&, const Tensor&) override {}
+  void sigmoid_mul(const Tensor&, const Tensor&, const Tensor&) override {}
+  void sigmoid_mul_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&,
+                            const Tensor&) override {}
   void rms_norm(const Tensor&, const Tensor&, const Tensor&, double) override {}
   void rms_norm_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, double,
                          const Tensor&) override {}
@@ -55,6 +60,13 @@ class DryBackend : public Backend {
   }
   void attention_dense_backward(const AttnGrads&, const AttnArgs&, const Tensor&, const Tensor&,
                                 const Tensor&, const Tensor&, const Tensor&) override {}
+  void causal_conv(const Tensor&, const Tensor&, const Tensor&, const RecurrentRows&) override {}
+  void causal_conv_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const AttnPlan&,
+                            const Tensor&) override {}
+  void delta_decay(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
+  void delta_decay_backward(const DecayGrads&, const Tensor&, const Tensor&, const Tensor&,
+                            const Tensor&) override {}
+  void gated_delta(const Tensor&, const DeltaArgs&, const RecurrentRows&) override {}
   void cross_entropy(const Tensor&, const Tensor&, const Tensor&) override {}
   void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void divergence(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,

@@ -11,6 +11,7 @@
 #include "backend/cpu/host/memory.inl"
 #include "backend/cpu/host/moe.inl"
 #include "backend/cpu/host/product.inl"
+#include "backend/cpu/host/recurrent.inl"
 #include "backend/cpu/host/rows.inl"
 #include "base/env.h"
 

@@ -97,6 +97,12 @@ class CpuBackend final : public Backend {
   void silu_mul_backward(const Tensor& dgate, const Tensor& dup, const Tensor& gate, const Tensor& up,
                          const Tensor& dout) override;
 
+  void sigmoid(const Tensor& out, const Tensor& x) override;
+  void sigmoid_backward(const Tensor& dx, const Tensor& out, const Tensor& dout) override;
+  void sigmoid_mul(const Tensor& out, const Tensor& gate, const Tensor& x) override;
+  void sigmoid_mul_backward(const Tensor& dgate, const Tensor& dx, const Tensor& gate, const Tensor& x,
+                            const Tensor& dout) override;
+
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, double eps) override;
   void rms_norm_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w, double eps,
                          const Tensor& dout) override;
@@ -133,6 +139,14 @@ class CpuBackend final : public Backend {
   void attention_dense_backward(const AttnGrads& grads, const AttnArgs& args, const Tensor& k,
                                 const Tensor& v, const Tensor& out, const Tensor& lse,
                                 const Tensor& dout) override;
+
+  void causal_conv(const Tensor& out, const Tensor& x, const Tensor& w, const RecurrentRows& rows) override;
+  void causal_conv_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w,
+                            const AttnPlan& plan, const Tensor& dout) override;
+  void delta_decay(const Tensor& g, const Tensor& a, const Tensor& a_log, const Tensor& dt_bias) override;
+  void delta_decay_backward(const DecayGrads& grads, const Tensor& a, const Tensor& a_log,
+                            const Tensor& dt_bias, const Tensor& dg) override;
+  void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) override;
 
   void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override;
   void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& targets,
@@ -203,6 +217,18 @@ class CpuBackend final : public Backend {
   template <class Fn>
   void run_units(int64_t n, int64_t hd, Fn fn);
 
+  // The weight of a convolution as [taps, channels], in `transposed_`.
+  const Real* transposed(const Tensor& w);
+  // Where the state of sequence s lies, and where its copy after row `save` of the plan goes.
+  static Real* state_row(const RecurrentRows& rows, int64_t slot) {
+    return ptr(rows.state) + slot * rows.state.stride(0) + rows.offset;
+  }
+  // fn(first row, end row, slot) for the runs of the rows of sequence s between states that are saved; slot
+  // −1: the last run, whose state is the sequence's own.
+  template <class Fn>
+  static void between_saves(const RecurrentRows& rows, size_t s, Fn fn);
+  void check_recurrent(std::string_view op, const RecurrentRows& rows, int64_t n_rows, int64_t size) const;
+
   struct Free {
     void operator()(Real* p) const { std::free(p); }
   };
@@ -221,6 +247,7 @@ class CpuBackend final : public Backend {
   std::vector<int> active_experts_;
   std::vector<Real> deltas_;   // of a backward attention
   std::vector<Real> partial_;  // sums over pieces of rows
+  std::vector<Real> transposed_;
 };
 
 }  // namespace qw::cpu

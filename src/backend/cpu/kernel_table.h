@@ -147,6 +147,41 @@ struct AttnBackwardUnit {
   int kv_head;
 };
 
+// Depthwise causal convolution of one sequence, `rows` rows of this step.
+template <class Real>
+struct ConvCall {
+  Real* out;           // [rows, channels]
+  const Real* x;       // [rows, ldx]
+  const Real* w;       // [taps, channels]
+  const Real* window;  // [taps − 1, channels], the inputs before the first row; null: a document begins
+  int64_t rows, channels, ldx;
+  int taps;
+};
+template <class Real>
+struct ConvGrads {
+  Real* dx;          // [rows, channels]
+  Real* dw;          // [taps, channels], added to, or null
+  const Real* dout;  // [rows, channels]
+};
+
+// Gated DeltaNet over rows of q | k | v.
+template <class Real>
+struct DeltaCall {
+  Real* out;         // [T, v_heads, v_dim]
+  const Real* qkv;   // [T, ld]: k_heads · k_dim of q, as many of k, v_heads · v_dim of v
+  const Real* g;     // [T, v_heads], logarithm of the decay
+  const Real* beta;  // [T, v_heads]
+  int64_t ld;
+  int k_heads, v_heads, k_dim, v_dim;
+};
+// Rows of one sequence, columns of one head.
+template <class Real>
+struct DeltaUnit {
+  Real* state;  // [k_dim, v_dim] of the head
+  int64_t row0, rows;
+  int head, column, columns;
+};
+
 template <class Real>
 struct AdamWCall {
   Real decay;                                                        // 1 − lr · weight_decay
@@ -172,6 +207,11 @@ struct KernelTable {
   void (*silu_mul)(Real* out, const Real* gate, const Real* up, int64_t n);
   void (*silu_mul_backward)(Real* dgate, Real* dup, const Real* gate, const Real* up, const Real* dout,
                             int64_t n);
+  void (*sigmoid)(Real* out, const Real* x, int64_t n);
+  void (*sigmoid_backward)(Real* dx, const Real* out, const Real* dout, int64_t n);
+  void (*sigmoid_mul)(Real* out, const Real* gate, const Real* x, int64_t n);
+  void (*sigmoid_mul_backward)(Real* dgate, Real* dx, const Real* gate, const Real* x, const Real* dout,
+                               int64_t n);
   void (*exp)(Real* out, const Real* x, int64_t n);
   double (*sum)(const Real* x, int64_t n);
   double (*sum_squares)(const Real* x, int64_t n);
@@ -195,6 +235,13 @@ struct KernelTable {
 
   ProductKernels<Real> product;       // of the numbers as they are
   ProductKernels<Real> bf16_product;  // of operands rounded to bf16 (f32 tables)
+
+  // Channels [begin, end).
+  void (*causal_conv)(const ConvCall<Real>& call, int64_t begin, int64_t end);
+  void (*causal_conv_backward)(const ConvCall<Real>& call, const ConvGrads<Real>& grads, int64_t begin,
+                               int64_t end);
+  // Row by row. Scratch: 2 · k_dim elements.
+  void (*delta_step)(const DeltaCall<Real>& call, const DeltaUnit<Real>& unit, Real* scratch);
 
   // Scratch: kAttnScratchPerDim · hd + kAttnScratchFixed elements.
   void (*attention)(const AttnCall<Real>& call, const AttnUnit& unit, Real* scratch);

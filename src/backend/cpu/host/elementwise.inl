@@ -112,6 +112,27 @@ void CpuBackend<Real>::silu_mul_backward(const Tensor& dgate, const Tensor& dup,
   elementwise(6, table_.silu_mul_backward, dgate, dup, gate, up, dout);
 }
 
+template <class Real>
+void CpuBackend<Real>::sigmoid(const Tensor& out, const Tensor& x) {
+  elementwise(4, table_.sigmoid, out, x);
+}
+
+template <class Real>
+void CpuBackend<Real>::sigmoid_backward(const Tensor& dx, const Tensor& out, const Tensor& dout) {
+  elementwise(1, table_.sigmoid_backward, dx, out, dout);
+}
+
+template <class Real>
+void CpuBackend<Real>::sigmoid_mul(const Tensor& out, const Tensor& gate, const Tensor& x) {
+  elementwise(4, table_.sigmoid_mul, out, gate, x);
+}
+
+template <class Real>
+void CpuBackend<Real>::sigmoid_mul_backward(const Tensor& dgate, const Tensor& dx, const Tensor& gate,
+                                            const Tensor& x, const Tensor& dout) {
+  elementwise(6, table_.sigmoid_mul_backward, dgate, dx, gate, x, dout);
+}
+
 // Partial sums of fixed pieces, added in order: the number of threads plays no part.
 template <class Real>
 void CpuBackend<Real>::reduce_to(const Tensor& out, const Tensor& x, double (*kernel)(const Real*, int64_t)) {

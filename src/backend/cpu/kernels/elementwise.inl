@@ -40,6 +40,28 @@ struct Elementwise {
       store(dgate, V::mul(d, V::mul(u, slope)));
     });
   }
+  static void sigmoid(R* out, const R* x, int64_t n) {
+    for_vectors<V>(0, n, [=](auto load, auto store) { store(out, vsigmoid<V>(load(x))); });
+  }
+  static void sigmoid_backward(R* dx, const R* out, const R* dout, int64_t n) {
+    const vec one = V::set1(R{1});
+    for_vectors<V>(0, n, [=](auto load, auto store) {
+      const vec s = load(out);
+      store(dx, V::mul(load(dout), V::mul(s, V::sub(one, s))));
+    });
+  }
+  static void sigmoid_mul(R* out, const R* gate, const R* x, int64_t n) {
+    for_vectors<V>(0, n,
+                   [=](auto load, auto store) { store(out, V::mul(load(x), vsigmoid<V>(load(gate)))); });
+  }
+  static void sigmoid_mul_backward(R* dgate, R* dx, const R* gate, const R* x, const R* dout, int64_t n) {
+    const vec one = V::set1(R{1});
+    for_vectors<V>(0, n, [=](auto load, auto store) {
+      const vec s = vsigmoid<V>(load(gate)), d = V::mul(load(dout), s);
+      store(dgate, V::mul(V::mul(d, load(x)), V::sub(one, s)));
+      store(dx, d);
+    });
+  }
 
   static double sum(const R* x, int64_t n) {
     double total = 0;

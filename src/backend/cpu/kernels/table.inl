@@ -3,6 +3,7 @@
 
 #include "backend/cpu/kernels/attention.inl"
 #include "backend/cpu/kernels/attention_backward.inl"
+#include "backend/cpu/kernels/delta.inl"
 #include "backend/cpu/kernels/dequant.inl"
 #include "backend/cpu/kernels/elementwise.inl"
 #include "backend/cpu/kernels/gemm.inl"
@@ -18,6 +19,10 @@ void fill_table(KernelTable<typename V::Real>& t) {
   t.axpy = E::axpy;
   t.silu_mul = E::silu_mul;
   t.silu_mul_backward = E::silu_mul_backward;
+  t.sigmoid = E::sigmoid;
+  t.sigmoid_backward = E::sigmoid_backward;
+  t.sigmoid_mul = E::sigmoid_mul;
+  t.sigmoid_mul_backward = E::sigmoid_mul_backward;
   t.exp = E::exp;
   t.sum = E::sum;
   t.sum_squares = E::sum_squares;
@@ -33,6 +38,9 @@ void fill_table(KernelTable<typename V::Real>& t) {
   t.gemm = Gemm<V>::gemm;
   t.product = Packed<ExactOp<V>>::kernels();
   if constexpr (sizeof(typename V::Real) == sizeof(float)) t.bf16_product = Packed<RoundedOp<V>>::kernels();
+  t.causal_conv = CausalConv<V>::forward;
+  t.causal_conv_backward = CausalConv<V>::backward;
+  t.delta_step = Delta<V>::step;
   t.attention = Attention<V>::attention;
   t.attention_backward = AttentionBackward<V>::backward;
 }
