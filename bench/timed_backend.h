@@ -54,6 +54,17 @@ class TimedBackend final : public Backend {
                          const Tensor& dout) override {
     run("silu_mul_backward", &Backend::silu_mul_backward, dgate, dup, gate, up, dout);
   }
+  void sigmoid(const Tensor& out, const Tensor& x) override { run("sigmoid", &Backend::sigmoid, out, x); }
+  void sigmoid_backward(const Tensor& dx, const Tensor& out, const Tensor& dout) override {
+    run("sigmoid_backward", &Backend::sigmoid_backward, dx, out, dout);
+  }
+  void sigmoid_mul(const Tensor& out, const Tensor& gate, const Tensor& x) override {
+    run("sigmoid_mul", &Backend::sigmoid_mul, out, gate, x);
+  }
+  void sigmoid_mul_backward(const Tensor& dgate, const Tensor& dx, const Tensor& gate, const Tensor& x,
+                            const Tensor& dout) override {
+    run("sigmoid_mul_backward", &Backend::sigmoid_mul_backward, dgate, dx, gate, x, dout);
+  }
   void rms_norm(const Tensor& out, const Tensor& x, const Tensor& w, double eps) override {
     run("rms_norm", &Backend::rms_norm, out, x, w, eps);
   }
@@ -132,6 +143,23 @@ class TimedBackend final : public Backend {
                                 const Tensor& v, const Tensor& out, const Tensor& lse,
                                 const Tensor& dout) override {
     run("attention_dense_backward", &Backend::attention_dense_backward, grads, args, k, v, out, lse, dout);
+  }
+  void causal_conv(const Tensor& out, const Tensor& x, const Tensor& w, const RecurrentRows& rows) override {
+    run("causal_conv", &Backend::causal_conv, out, x, w, rows);
+  }
+  void causal_conv_backward(const Tensor& dx, const Tensor& dw, const Tensor& x, const Tensor& w,
+                            const AttnPlan& plan, const Tensor& dout) override {
+    run("causal_conv_backward", &Backend::causal_conv_backward, dx, dw, x, w, plan, dout);
+  }
+  void delta_decay(const Tensor& g, const Tensor& a, const Tensor& a_log, const Tensor& dt_bias) override {
+    run("delta_decay", &Backend::delta_decay, g, a, a_log, dt_bias);
+  }
+  void delta_decay_backward(const DecayGrads& grads, const Tensor& a, const Tensor& a_log,
+                            const Tensor& dt_bias, const Tensor& dg) override {
+    run("delta_decay_backward", &Backend::delta_decay_backward, grads, a, a_log, dt_bias, dg);
+  }
+  void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) override {
+    run("gated_delta", &Backend::gated_delta, out, args, rows);
   }
   void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override {
     run("cross_entropy", &Backend::cross_entropy, loss, logits, targets);

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "models/decoder.h"
+#include "models/hybrid.h"
 #include "nn/load.h"
 
 namespace qw {
@@ -13,10 +14,15 @@ struct Architecture {
   Result<std::unique_ptr<Model>> (*make)(const Json& config, std::vector<Error>& warnings);
 };
 
-constexpr std::array<Architecture, 3> kArchitectures{{
+constexpr std::array<Architecture, 8> kArchitectures{{
     {"llama", make_decoder},
     {"qwen2", make_decoder},
     {"qwen3", make_decoder},
+    {"qwen3_next", make_hybrid},
+    {"qwen3_5", make_hybrid},
+    {"qwen3_5_text", make_hybrid},
+    {"qwen3_5_moe", make_hybrid},
+    {"qwen3_5_moe_text", make_hybrid},
 }};
 
 }  // namespace

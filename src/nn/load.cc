@@ -15,9 +15,9 @@ Status LoadVisitor::finish() {
 Status LoadVisitor::load(Weight& w) {
   QW_TRY(const WeightBytes bytes, source_.take(w.name, w.shape.dims()));
   w.trainable = trainable_ && traits(bytes.format).is_float;
-  // Vectors are small and used by kernels of one type. Trained matrices need a type that the optimiser can
-  // step in.
-  const bool real = w.shape.rank() == 1 || w.trainable || backend_.real() == DType::f64;
+  // Vectors and convolutions are small and used by kernels of one type. Trained matrices need a type that the
+  // optimiser can step in.
+  const bool real = w.shape.rank() != 2 || w.trainable || backend_.real() == DType::f64;
   if (real && traits(bytes.format).is_float) return to_real(w, bytes);
   w.format = bytes.format;
   const DType dtype = storage_dtype(w.format);

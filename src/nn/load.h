@@ -1,5 +1,5 @@
 // Loading: a Visitor that fills weights from a WeightSource. Matrices stay in the format and, where the
-// device allows, in the memory of the file; vectors (norms, biases) become real(). Test:
+// device allows, in the memory of the file; vectors (norms, biases) and convolutions become real(). Test:
 // tests/nn/load_test.cc
 #pragma once
 

@@ -34,7 +34,7 @@ void RmsNorm::visit(Visitor& v, std::string_view name, int64_t dim) {
 }
 
 Tensor RmsNorm::operator()(Ctx& cx, const Tensor& x) const {
-  Tensor y = ops::rms_norm(cx, x, weight, eps);
+  Tensor y = ops::rms_norm(cx, x, weight, eps, centre);
   cx.tap(tap_name(weight), y);
   return y;
 }

@@ -116,7 +116,8 @@ RopeConfig read_rope(ConfigReader& c, int rotary_dim, int max_positions, double 
   } else if (type != "default") {
     r.error(Error("rope.unknown_type", {{"key", key + ".rope_type"}, {"found", type}}));
   }
-  r.harmless({"partial_rotary_factor"});
+  // Read by the architectures that have them.
+  r.harmless({"partial_rotary_factor", "mrope_section", "mrope_interleaved"});
   c.absorb(r);
   return out;
 }

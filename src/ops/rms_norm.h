@@ -6,7 +6,7 @@
 
 namespace qw::ops {
 
-// x [..., D], w [D] → x / sqrt(mean(x²) + eps) · w.
-Tensor rms_norm(Ctx& cx, const Tensor& x, const Weight& w, double eps);
+// x [..., D], w [D] → x / sqrt(mean(x²) + eps) · (centre + w). Qwen3-Next and later store w − 1: centre 1.
+Tensor rms_norm(Ctx& cx, const Tensor& x, const Weight& w, double eps, double centre = 0.0);
 
 }  // namespace qw::ops

@@ -151,7 +151,7 @@ void CpuBackend<Real>::combine_rows_backward(const Tensor& dy, const Tensor& dwe
 }
 
 template <class Real>
-Real sigmoid(Real x) {
+Real logistic(Real x) {
   return Real{1} / (Real{1} + std::exp(-x));
 }
 
@@ -160,7 +160,7 @@ void CpuBackend<Real>::gate_rows(const Tensor& out, const Tensor& x, const Tenso
   const int64_t d = x.dim(1);
   const RowsOf<Real> in(x), g(gate), o(out);
   split(in.n(), d, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) table_.scale(o[t], in[t], sigmoid(*g[t]), d);
+    for (int64_t t = begin; t < end; ++t) table_.scale(o[t], in[t], logistic(*g[t]), d);
   });
 }
 
@@ -171,7 +171,7 @@ void CpuBackend<Real>::gate_rows_backward(const Tensor& dx, const Tensor& dgate,
   const RowsOf<Real> in(x), g(gate), from(dout), to(dx), dg(dgate);
   split(in.n(), 2 * d, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const Real s = sigmoid(*g[t]);
+      const Real s = logistic(*g[t]);
       table_.scale(to[t], from[t], s, d);
       *dg[t] = s * (Real{1} - s) * static_cast<Real>(dot(from[t], in[t], d));
     }

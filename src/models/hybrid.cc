@@ -1,0 +1,128 @@
+#include "models/hybrid.h"
+
+#include "models/hybrid_config.h"
+#include "nn/gated_attention.h"
+#include "nn/gated_delta.h"
+#include "nn/mlp.h"
+#include "nn/scratch.h"
+#include "ops/add.h"
+#include "ops/gather_rows.h"
+
+namespace qw {
+namespace {
+
+struct Layer {
+  bool linear = false, sparse = false;
+  nn::RmsNorm norm1, norm2;
+  nn::GatedDelta delta;
+  nn::GatedAttention attention;
+  nn::Mlp mlp;
+  nn::Moe moe;
+
+  void configure(const HybridConfig& c, bool is_linear, bool is_sparse) {
+    linear = is_linear;
+    sparse = is_sparse;
+    delta.shape = c.delta;
+    delta.fused = c.fused_delta;
+    attention.heads = c.heads;
+    attention.kv_heads = c.kv_heads;
+    attention.head_dim = c.head_dim;
+    attention.bias = c.attention_bias;
+    moe.config = c.moe;
+    delta.norm.eps = c.eps;  // this one multiplies by its weight as it is
+    for (nn::RmsNorm* n : {&norm1, &norm2, &attention.q_norm, &attention.k_norm}) {
+      n->eps = c.eps;
+      n->centre = 1.0;
+    }
+  }
+
+  void visit(Visitor& vis, const HybridConfig& c) {
+    const int64_t hidden = c.info.hidden;
+    norm1.visit(vis, "input_layernorm", hidden);
+    if (linear)
+      delta.visit(vis, "linear_attn", hidden);
+    else
+      attention.visit(vis, "self_attn", hidden);
+    norm2.visit(vis, "post_attention_layernorm", hidden);
+    if (sparse)
+      moe.visit(vis, "mlp", hidden);
+    else
+      mlp.visit(vis, "mlp", hidden, c.ffn, false);
+  }
+
+  // x [T, D]; table: the rotation of every row; `il`: the layer's place in the cache.
+  Tensor forward(Ctx& cx, Tensor x, const Tensor& table, const ops::AttnStep& step, int il) const {
+    const Tensor h = norm1(cx, x);
+    x = ops::add_over(cx, x, linear ? delta(cx, h, *step.plan, il) : attention(cx, h, table, step, il));
+    const Tensor m = norm2(cx, x);
+    return ops::add_over(cx, x, sparse ? moe(cx, m) : mlp(cx, m));
+  }
+};
+
+class Hybrid : public Model {
+ public:
+  explicit Hybrid(HybridConfig config)
+      : c_(std::move(config)), layers_(static_cast<size_t>(c_.info.n_layers)) {
+    for (size_t il = 0; il < layers_.size(); ++il) layers_[il].configure(c_, c_.linear[il], c_.sparse[il]);
+    norm_.eps = c_.eps;
+    norm_.centre = 1.0;
+  }
+
+  const ModelInfo& info() const override { return c_.info; }
+
+  void visit(Visitor& v) override {
+    {
+      const Visitor::Scope model(v, "model");
+      embed_.visit(v, "embed_tokens", c_.info.vocab, c_.info.hidden);
+      for (size_t il = 0; il < layers_.size(); ++il) {
+        const Visitor::Scope layer(v, "layers." + std::to_string(il));
+        layers_[il].visit(v, c_);
+      }
+      norm_.visit(v, "norm", c_.info.hidden);
+    }
+    if (!c_.tied) head_.visit(v, "lm_head", {c_.info.vocab, c_.info.hidden}, false, ShardAxis::rows);
+  }
+
+  std::vector<LayerCache> cache_spec() const override {
+    const CacheSpec pages{CacheSpec::Kind::paged, c_.kv_heads, c_.head_dim, 0, 0};
+    const CacheSpec state{CacheSpec::Kind::recurrent, 0, 0, 0, c_.delta.state_floats()};
+    std::vector<LayerCache> out;
+    for (const bool linear : c_.linear) out.push_back({linear ? state : pages});
+    return out;
+  }
+
+  bool tied_head() const override { return c_.tied; }
+
+  const Weight& head() const override { return c_.tied ? embed_.weight : head_.weight; }
+
+  Tensor features(Ctx& cx, const Batch& b) const override {
+    Tensor x = embed_(cx, cx.arena.upload(b.ids));  // [T, D]
+    cx.tap("embed", x);
+    const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
+    const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
+    for (size_t il = 0; il < layers_.size(); ++il) {
+      x = nn::with_scratch(cx, x, [this, table, step, il](Ctx& inner, const Tensor& in) {
+        return layers_[il].forward(inner, in, table, step, static_cast<int>(il));
+      });
+      if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
+    }
+    if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
+    return norm_(cx, x);
+  }
+
+ private:
+  HybridConfig c_;
+  nn::Embedding embed_;
+  std::vector<Layer> layers_;
+  nn::RmsNorm norm_;
+  nn::Linear head_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Model>> make_hybrid(const Json& config, std::vector<Error>& warnings) {
+  QW_TRY(HybridConfig c, parse_hybrid_config(config, warnings));
+  return std::make_unique<Hybrid>(std::move(c));
+}
+
+}  // namespace qw
