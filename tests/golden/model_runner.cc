@@ -55,11 +55,13 @@ Host<float> Runner::logits(const std::vector<int32_t>& ids, Taps* taps) {
 
 std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
   const auto pages = static_cast<int>((n_tokens + kPageTokens - 1) / kPageTokens);
-  auto pool = KvPool::create(*backend_, model_->cache_spec(), {.n_pages = pages, .dtype = backend_->real()});
+  auto pool = KvPool::create(*backend_, model_->cache_spec(),
+                             {.n_pages = pages, .n_slots = 1, .dtype = backend_->real()});
   if (!pool) {
     ADD_FAILURE() << pool.error().debug();
     return nullptr;
   }
+  (*pool)->clear_slot(0);
   return *std::move(pool);
 }
 
@@ -76,6 +78,7 @@ Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t 
   batch.plan.cu_q = {0, n};
   batch.plan.kv_len = {position + n};
   batch.plan.pool = &pool;
+  if (pool.has_recurrent()) batch.plan.state_slots = {0};
   AttnPlan::Table table{.pages = std::vector<int32_t>(static_cast<size_t>(pool.options().n_pages)),
                         .max_blocks = pool.options().n_pages};
   std::iota(table.pages.rbegin(), table.pages.rend(), 0);
@@ -86,9 +89,14 @@ Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t 
   return out;
 }
 
-Host<float> Runner::paged_logits(const std::vector<int32_t>& ids) {
+Host<float> Runner::paged_logits(const std::vector<int32_t>& ids, States* states) {
   const auto pool = pool_for(ids.size());
-  return pool ? step(*pool, ids, 0, true) : Host<float>{};
+  if (!pool) return {};
+  Host<float> out = step(*pool, ids, 0, true);
+  for (int il = 0; states != nullptr && il < model_->info().n_layers; ++il)
+    if (const Tensor state = pool->state(il); state.defined())
+      states->emplace(il, download(*backend_, state));
+  return out;
 }
 
 std::vector<int32_t> Runner::greedy(const std::vector<int32_t>& ids, size_t n) {

@@ -16,6 +16,9 @@ namespace qw::golden {
 
 using Taps = std::map<std::string, Host<float>, std::less<>>;
 
+// The recurrent state of a sequence by layer: [1, floats].
+using States = std::map<int, Host<float>>;
+
 Host<float> download(Backend& backend, const Tensor& t);
 
 class Runner {
@@ -31,8 +34,8 @@ class Runner {
 
   // Logits [T, V] of every row, computed as one document; `taps`, if not null, receives every tap.
   Host<float> logits(const std::vector<int32_t>& ids, Taps* taps = nullptr);
-  // The same through KV pages, in one step.
-  Host<float> paged_logits(const std::vector<int32_t>& ids);
+  // The same through KV pages, in one step; `states`, if not null, receives what recurrent layers keep.
+  Host<float> paged_logits(const std::vector<int32_t>& ids, States* states = nullptr);
   // The greedy continuation: prefill, then one token a step, through KV pages.
   std::vector<int32_t> greedy(const std::vector<int32_t>& ids, size_t n);
 
