@@ -104,7 +104,7 @@ bool renders_tool_calls(const ChatRenderer& renderer, std::string_view tools) {
   request.messages.push_back({.role = "tool", .content = "{}", .name = "f"});
   const auto called = renderer.render(request);
   if (!called) return false;
-  OutputEventParser parser({.reasoning = false}, true);
+  OutputEventParser parser({.reasoning = false}, ToolTypes());
   std::vector<OutputEvent> events = parser.push(called->text);
   for (OutputEvent& e : parser.finish()) events.push_back(std::move(e));
   return std::any_of(events.begin(), events.end(), [](const OutputEvent& e) {

@@ -17,7 +17,7 @@ Result<ChatRenderer> open_renderer(std::string_view model, const std::optional<s
 // Those of a tokenizer at hand.
 Result<ChatRenderer> renderer_of(const Tokenizer& tokenizer, const std::optional<std::string>& template_file);
 
-// Whether the template shows tools to the model and writes calls in the form that OutputEventParser reads.
+// Whether the template shows tools to the model and writes calls in a form that OutputEventParser reads.
 bool renders_tool_calls(const ChatRenderer& renderer, std::string_view tools);
 
 // What `qw run` adds to the object that `qw render` takes: add_generation_prompt is true unless the object's

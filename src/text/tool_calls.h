@@ -1,7 +1,6 @@
-// Tool calls in what a model writes, in the form of Hermes and Qwen ("<tool_call>\n{"name": …, "arguments":
-// …}\n</tool_call>"), found while the answer streams: no part of a call is ever given out as text. However
-// the stream is cut, the events are the same (texts joined). Test: tests/text/tool_calls_test.cc,
-// tests/fuzz/tool_calls_fuzz.cc
+// Tool calls in what a model writes ("<tool_call>…</tool_call>", with either body of text/call_body.h), found
+// while the answer streams: no part of a call is ever given out as text. However the stream is cut, the
+// events are the same (texts joined). Test: tests/text/tool_calls_test.cc, tests/fuzz/tool_calls_fuzz.cc
 #pragma once
 
 #include <cstdint>
@@ -10,15 +9,10 @@
 #include <string_view>
 #include <vector>
 
+#include "text/call_body.h"
 #include "text/output_parser.h"
 
 namespace qw {
-
-struct ToolCall {
-  std::string name;
-  std::string arguments;  // a JSON object, spelled as the model did
-  std::string raw;        // all of it, with the tags
-};
 
 struct OutputEvent {
   enum class Kind : uint8_t {
@@ -32,15 +26,12 @@ struct OutputEvent {
   ToolCall call{};     // tool_call
 };
 
-// The body between the tags: a JSON object with a "name" and, where there are any, "arguments": an object, or
-// a string that holds one. None where it is something else.
-std::optional<ToolCall> parse_tool_call(std::string_view body);
-
 // The answer (without reasoning) into text and calls. Newlines before a call and behind one belong to its
-// form and are no text. The closing tag is not looked for inside a JSON string (which no newline can be in).
-// A call that the stream ends in counts where its JSON is complete.
+// form and are no text. A call that the stream ends in counts where its JSON, or its function, is complete.
 class ToolCallParser {
  public:
+  explicit ToolCallParser(ToolTypes types) : types_(std::move(types)) {}
+
   // Appends to `out`; neighbouring texts are joined.
   void push(std::string_view text, std::vector<OutputEvent>& out);
   // The end of the stream: what was held back.
@@ -55,18 +46,19 @@ class ToolCallParser {
 
   std::string held_;      // text that may become a tag, or the body so far
   std::string newlines_;  // before the call that is open
-  size_t scanned_ = 0;    // of the body
+  ToolTypes types_;
+  CallBodyScanner body_{};
   bool in_body_ = false;
-  bool in_string_ = false;    // of the body's JSON
   bool behind_call_ = false;  // newlines here are dropped
 };
 
-// Reasoning, text and calls of an answer: an OutputParser, and behind it a ToolCallParser where `tool_calls`
-// is set (else calls are text).
+// Reasoning, text and calls of an answer: an OutputParser, and behind it a ToolCallParser where there are
+// tools (else calls are text).
 class OutputEventParser {
  public:
-  OutputEventParser(const OutputOptions& options, bool tool_calls)
-      : output_(options), tool_calls_(tool_calls) {}
+  OutputEventParser(const OutputOptions& options, std::optional<ToolTypes> tools) : output_(options) {
+    if (tools) calls_.emplace(*std::move(tools));
+  }
 
   std::vector<OutputEvent> push(std::string_view text) { return divide(output_.push(text), false); }
   std::vector<OutputEvent> finish() { return divide(output_.finish(), true); }
@@ -77,8 +69,7 @@ class OutputEventParser {
   std::vector<OutputEvent> divide(const OutputDelta& delta, bool last);
 
   OutputParser output_;
-  ToolCallParser calls_;
-  bool tool_calls_;
+  std::optional<ToolCallParser> calls_;
 };
 
 // The ids of the tags of reasoning and of calls, where they are single tokens: for Detokenizer's `keep`.

@@ -13,6 +13,9 @@ namespace {
 
 using Kind = qw::OutputEvent::Kind;
 
+constexpr std::string_view kTools =
+    R"([{"name": "f", "parameters": {"properties": {"n": {"type": "integer"}, "o": {"type": ["object", "null"]}}}}])";
+
 struct Seen {
   std::string events;  // with kinds, texts joined
   std::string all;     // without newlines
@@ -30,7 +33,7 @@ void add(Seen& seen, const std::vector<qw::OutputEvent>& events, Kind& last) {
 }
 
 Seen parse(std::string_view text, std::string_view cuts) {
-  qw::OutputEventParser parser({.reasoning = false}, true);
+  qw::OutputEventParser parser({.reasoning = false}, qw::ToolTypes(kTools));
   Seen seen;
   Kind last = Kind::tool_call;
   for (size_t i = 0; !text.empty(); ++i) {

@@ -11,6 +11,11 @@ namespace {
 
 using Kind = OutputEvent::Kind;
 
+constexpr std::string_view kTools =
+    R"([{"type": "function", "function": {"name": "write", "parameters": {"type": "object", "properties": {
+      "text": {"type": "string"}, "n": {"type": "integer"}, "x": {"type": "number"}, "on": {"type": "boolean"},
+      "list": {"type": "array"}, "any": {"anyOf": [{"type": "string"}, {"type": "null"}]}}}}}])";
+
 // Events as lines: "text: …", "call: name arguments".
 std::string described(const std::vector<OutputEvent>& events) {
   std::string out;
@@ -40,7 +45,7 @@ void join(std::vector<OutputEvent>& to, const std::vector<OutputEvent>& more) {
 }
 
 std::vector<OutputEvent> parse(std::string_view text, size_t piece, std::mt19937* rng = nullptr) {
-  OutputEventParser parser({}, true);
+  OutputEventParser parser({}, ToolTypes(kTools));
   std::vector<OutputEvent> out;
   while (!text.empty()) {
     const size_t n = std::min(text.size(), rng != nullptr ? (*rng)() % 9 : piece);
@@ -111,7 +116,7 @@ TEST(ToolCalls, TheClosingTagInsideAStringIsText) {
 
 TEST(ToolCalls, ArgumentsAreSpelledAsTheModelDid) {
   const auto arguments = [](const std::string& body) {
-    const auto call = parse_tool_call(body);
+    const auto call = parse_json_call(body);
     return call ? call->arguments : "none";
   };
   EXPECT_EQ(arguments(R"({"arguments":{"n":12345678901234567890123,"e":1e5},"name":"a"})"),
@@ -121,8 +126,72 @@ TEST(ToolCalls, ArgumentsAreSpelledAsTheModelDid) {
   EXPECT_EQ(arguments(R"( {"a,:{\"}":1,"name":"a","argument\u0073":{"x":"}"}} )"), R"({"x":"}"})");
 }
 
+std::string tagged(const std::string& parameters, const std::string& name = "write") {
+  return "<tool_call>\n<function=" + name + ">\n" + parameters + "</function>\n</tool_call>";
+}
+
+std::string parameter(const std::string& key, const std::string& value) {
+  return "<parameter=" + key + ">\n" + value + "\n</parameter>\n";
+}
+
+TEST(ToolCalls, TheTaggedForm) {
+  const std::string call = tagged(parameter("text", "  a\n\"b\"\n") + parameter("n", "5"));
+  expect(call, R"(call:write{"text": "  a\n\"b\"\n", "n": 5}|)" + call + "\n");
+  const std::string none = tagged(""), inline_ = tagged("<parameter=text>x</parameter>");
+  expect("Look.\n\n" + none + "\n" + inline_ + "\nDone",
+         "text:Look.\ncall:write{}|" + none + "\ncall:write{\"text\": \"x\"}|" + inline_ + "\ntext:Done\n");
+}
+
+TEST(ToolCalls, TheSchemaSaysWhatATaggedValueIs) {
+  const auto value = [](const std::string& key, const std::string& text, const std::string& name = "write") {
+    const auto events = parse(tagged(parameter(key, text), name), 1000);
+    return events.size() == 1 ? parse_json(events[0].call.arguments, "").value()[key].dump() : "none";
+  };
+  EXPECT_EQ(value("text", "5"), "\"5\"");
+  EXPECT_EQ(value("text", "null"), "\"null\"");
+  EXPECT_EQ(value("n", " 5 "), "5");
+  EXPECT_EQ(value("n", "5.5"), "\"5.5\"");
+  EXPECT_EQ(value("x", "5"), "5");
+  EXPECT_EQ(value("x", "1e400"), "\"1e400\"");
+  EXPECT_EQ(value("on", "True"), "true");
+  EXPECT_EQ(value("list", "[1, {\"a\": 2}]"), "[1,{\"a\":2}]");
+  EXPECT_EQ(value("list", "{}"), "\"{}\"");
+  EXPECT_EQ(value("any", "None"), "null");
+  EXPECT_EQ(value("any", "7"), "\"7\"");
+  EXPECT_EQ(value("unknown", "7"), "\"7\"");
+  EXPECT_EQ(value("n", "7", "other"), "\"7\"");
+}
+
+TEST(ToolCalls, TagsInsideATaggedValueAreText) {
+  for (const std::string inside :
+       {"</tool_call>", "</parameter>", "a</parameter>\nb", "<parameter=n>", "</function>", "<tool_call>",
+        "\"", "{\"name\": \"x\"}", "</function>\n</tool_call>", "</paramete", "<"}) {
+    const std::string call = tagged(parameter("text", inside) + parameter("n", "1"));
+    const Json arguments{{"text", inside}, {"n", 1}};
+    const auto events = parse(call, 2);
+    ASSERT_EQ(events.size(), 1U) << inside;
+    EXPECT_EQ(parse_json(events[0].call.arguments, "").value(), arguments) << inside;
+  }
+}
+
+TEST(ToolCalls, TaggedCallsThatAreNotWhole) {
+  const std::string unclosed = "<tool_call>\n<function=write>\n" + parameter("n", "1") + "</tool_call>";
+  expect(unclosed,
+         "call:write{\"n\": 1}|" + unclosed + "\n");  // </function> is forgiven where the call is closed
+  for (const std::string& text : {std::string("<tool_call>\n<function=write>\n") + parameter("n", "1"),
+                                 std::string("<tool_call>\n<function=write>\n<parameter=text>\nabc"),
+                                 std::string("<tool_call>\n<functi"),
+                                 std::string("<tool_call>\n<function=>\n</function>\n</tool_call>"),
+                                 std::string("<tool_call>\n<function=a>\nwords</function>\n</tool_call>"),
+                                 std::string("<tool_call>\n<function=a\n></function>\n</tool_call>")})
+    expect(text, "malformed:" + text + "\n");
+  const std::string whole = "<tool_call>\n<function=write>\n</function>";
+  expect(whole, "call:write{}|" + whole + "\n");
+  expect(whole + "\n</tool_c", "call:write{}|" + whole + "\n</tool_c\n");
+}
+
 TEST(ToolCalls, WithoutThemCallsAreText) {
-  OutputEventParser parser({}, false);
+  OutputEventParser parser({}, std::nullopt);
   const auto events = parser.push("<think>a</think>b<tool_call>{\"name\":\"a\"}</tool_call>");
   EXPECT_EQ(described(events), "reasoning:a\ntext:b<tool_call>{\"name\":\"a\"}</tool_call>\n");
 }
@@ -146,6 +215,10 @@ TEST(ToolCalls, AnySplitGivesTheSame) {
                               "\"",
                               "\\",
                               "\n",
+                              "<function=write>",
+                              "</function>",
+                              "<parameter=n>",
+                              "</parameter>",
                               "<",
                               "a",
                               "tool_call>",

@@ -10,16 +10,16 @@
 namespace qw::chat {
 
 Answer::Answer(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> stop_ids,
-               const OutputOptions& output, bool tool_calls)
+               const OutputOptions& output, std::optional<ToolTypes> tools)
     : engine_(engine),
       stop_ids_(std::move(stop_ids)),
       detokenizer_(tokenizer, /*skip_special=*/true, output_tag_ids(tokenizer)),
-      parser_(output, tool_calls),
+      parser_(output, std::move(tools)),
       events_(std::make_shared<Events>()) {}
 
 Result<std::unique_ptr<Answer>> Answer::start(Engine& engine, const Tokenizer& tokenizer, Request request,
-                                              const OutputOptions& output, bool tool_calls) {
-  std::unique_ptr<Answer> answer(new Answer(engine, tokenizer, request.stop_ids, output, tool_calls));
+                                              const OutputOptions& output, std::optional<ToolTypes> tools) {
+  std::unique_ptr<Answer> answer(new Answer(engine, tokenizer, request.stop_ids, output, std::move(tools)));
   answer->events_->fd = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!answer->events_->fd.open()) return fail("chat.events", {{"reason", std::strerror(errno)}});
   answer->id_ = engine.submit(std::move(request), [events = answer->events_](Event event) {

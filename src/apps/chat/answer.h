@@ -37,10 +37,10 @@ struct AnswerEnd {
 
 class Answer {
  public:
-  // `engine` and its model outlive the answer. Without `tool_calls` calls are text. Errors: chat.events (args
+  // `engine` and its model outlive the answer. Without `tools` calls are text. Errors: chat.events (args
   // reason).
   static Result<std::unique_ptr<Answer>> start(Engine& engine, const Tokenizer& tokenizer, Request request,
-                                               const OutputOptions& output, bool tool_calls);
+                                               const OutputOptions& output, std::optional<ToolTypes> tools);
   ~Answer();  // cancels what still runs
   Answer(const Answer&) = delete;
   Answer& operator=(const Answer&) = delete;
@@ -61,7 +61,7 @@ class Answer {
   };
 
   Answer(Engine& engine, const Tokenizer& tokenizer, std::vector<int32_t> stop_ids,
-         const OutputOptions& output, bool tool_calls);
+         const OutputOptions& output, std::optional<ToolTypes> tools);
   static void add(std::vector<OutputEvent> events, AnswerPiece& piece);
   void take_token(int32_t id, AnswerPiece& piece);
   void finish(const Event& event, AnswerPiece& piece);

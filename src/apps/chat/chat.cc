@@ -193,10 +193,12 @@ Result<Chat::Outcome> Chat::generate(const Prompt& prompt, int max_tokens, bool 
   request.stop_ids = model_.stop_ids;
   request.key.adapter = model_.adapter;
   request.sampling.seed += n_answers_++;
-  QW_TRY(
-      const auto running,
-      Answer::start(model_.engine, model_.tokenizer, std::move(request),
-                    {.starts_in_reasoning = prompt.opens_reasoning, .stop = options_.stop}, options_.tools));
+  std::optional<ToolTypes> tools;
+  if (options_.tools) tools.emplace(tools::builtin_tools());
+  QW_TRY(const auto running,
+         Answer::start(model_.engine, model_.tokenizer, std::move(request),
+                       {.starts_in_reasoning = prompt.opens_reasoning, .stop = options_.stop},
+                       std::move(tools)));
   Outcome outcome;
   AnswerPiece unsaved;
   auto saved_at = Clock::now();

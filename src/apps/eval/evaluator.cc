@@ -58,7 +58,12 @@ struct Evaluator::Running {
   Running(const Item& i, const Tokenizer& tokenizer, bool opens_reasoning)
       : item(&i),
         detokenizer(tokenizer, /*skip_special=*/true, output_tag_ids(tokenizer)),
-        parser({.starts_in_reasoning = opens_reasoning}, i.tools.is_array() && !i.tools.empty()) {}
+        parser({.starts_in_reasoning = opens_reasoning}, tool_types(i)) {}
+
+  static std::optional<ToolTypes> tool_types(const Item& i) {
+    if (!i.tools.is_array() || i.tools.empty()) return std::nullopt;
+    return ToolTypes(i.tools);
+  }
 
   void take(const std::vector<OutputEvent>& events) {
     for (const OutputEvent& e : events) {
