@@ -5,9 +5,9 @@ set -euo pipefail
 shopt -s nullglob
 cd "$1/src"
 declare -A uses=(
-  [base]="" [core]="base" [backend/cpu]="core" [ops]="core" [nn]="ops" [models]="nn" [io]="nn" [quant]="nn io" [text]="base"
+  [base]="" [hub]="base" [core]="base" [backend/cpu]="core" [ops]="core" [nn]="ops" [models]="nn" [io]="nn" [quant]="nn io" [text]="base"
   [media]="core" [engine]="models text media" [train]="engine models io text" [serve]="engine train"
-  [apps]="backend/cpu quant serve train engine models io text media")
+  [apps]="hub backend/cpu quant serve train engine models io text media")
 closure() {  # every room that $1 may use
   local room
   for room in ${uses[$1]}; do echo "$room"; closure "$room"; done | sort -u
