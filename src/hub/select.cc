@@ -1,0 +1,290 @@
+#include "hub/select.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <set>
+
+#include "base/json.h"
+
+namespace qw::hub {
+namespace {
+
+constexpr std::string_view kIndex = "model.safetensors.index.json", kSingle = "model.safetensors";
+constexpr size_t kMaxKnown = 40;
+
+// Beside the weights of a folder. From what transformers, its tokenizers and qw read.
+constexpr std::array<std::string_view, 25> kCompanions{"config.json",
+                                                       "generation_config.json",
+                                                       "tokenizer.json",
+                                                       "tokenizer_config.json",
+                                                       "vocab.json",
+                                                       "merges.txt",
+                                                       "tokenizer.model",
+                                                       "special_tokens_map.json",
+                                                       "added_tokens.json",
+                                                       "chat_template.jinja",
+                                                       "chat_template.json",
+                                                       "preprocessor_config.json",
+                                                       "processor_config.json",
+                                                       "video_preprocessor_config.json",
+                                                       "quantize_config.json",
+                                                       "quant_config.json",
+                                                       "hf_quant_config.json",
+                                                       "modules.json",
+                                                       "config_sentence_transformers.json",
+                                                       "sentence_bert_config.json",
+                                                       "1_Pooling/config.json",
+                                                       "adapter_config.json",
+                                                       "1_LogitScore/config.json",
+                                                       "qwen.tiktoken",
+                                                       "kernel_config.json"};
+
+// The order in which a quantisation is chosen where none is asked for: small, but close to the original.
+constexpr std::array<std::string_view, 12> kPreferred{"Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1", "Q5_K_M", "Q5_0",
+                                                      "Q5_1",   "Q6_K",   "Q8_0", "F16",  "BF16",   "F32"};
+
+std::string upper(std::string_view s) {
+  std::string out(s);
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+  return out;
+}
+
+std::string_view file_name(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool is_licence(std::string_view path) {
+  const std::string name = upper(path);
+  return path.find('/') == path.npos && (name.starts_with("LICENSE") || name.starts_with("NOTICE"));
+}
+
+bool is_companion(std::string_view path) {
+  return std::find(kCompanions.begin(), kCompanions.end(), path) != kCompanions.end() || is_licence(path) ||
+         (path.starts_with("additional_chat_templates/") && path.ends_with(".jinja"));
+}
+
+const RemoteFile* find(const Listing& listing, std::string_view path) {
+  for (const RemoteFile& file : listing.files)
+    if (file.path == path) return &file;
+  return nullptr;
+}
+
+// "…-00002-of-00003.gguf" is part 2 of 3; {0, 0} for a whole file.
+struct Split {
+  int part = 0, parts = 0;
+};
+Split split_of(std::string_view path) {
+  constexpr size_t kTail = 20;  // "-00002-of-00003.gguf"
+  if (path.size() <= kTail || !path.ends_with(".gguf")) return {};
+  const std::string_view tail = path.substr(path.size() - kTail);
+  const auto number = [&tail](size_t at) {
+    int n = 0;
+    for (size_t i = at; i < at + 5; ++i) {
+      if (tail[i] < '0' || tail[i] > '9') return 0;
+      n = n * 10 + (tail[i] - '0');
+    }
+    return n;
+  };
+  if (tail[0] != '-' || tail.substr(6, 4) != "-of-") return {};
+  return {number(1), number(10)};
+}
+
+// A GGUF model: its parts in order.
+struct Gguf {
+  std::string quant;
+  std::vector<RemoteFile> parts;
+  int n_parts = 1;
+  int64_t bytes() const {
+    int64_t n = 0;
+    for (const RemoteFile& p : parts) n += p.size;
+    return n;
+  }
+};
+
+bool is_model_gguf(std::string_view path) {
+  const std::string name = upper(file_name(path));
+  return name.ends_with(".GGUF") && !name.starts_with("MMPROJ") && name.find("IMATRIX") == name.npos;
+}
+
+std::vector<Gguf> ggufs(const Listing& listing) {
+  std::map<std::string, Gguf> by_stem;
+  for (const RemoteFile& file : listing.files) {
+    if (!is_model_gguf(file.path)) continue;
+    const Split split = split_of(file.path);
+    const std::string stem = split.parts > 0 ? file.path.substr(0, file.path.size() - 20) : file.path;
+    Gguf& g = by_stem[stem + fmt::format("/{}", split.parts)];
+    g.quant = quant_of(file.path);
+    g.n_parts = std::max(split.parts, 1);
+    g.parts.push_back(file);
+  }
+  std::vector<Gguf> out;
+  for (auto& [stem, g] : by_stem) {
+    std::sort(g.parts.begin(), g.parts.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+    out.push_back(std::move(g));
+  }
+  std::sort(out.begin(), out.end(), [](const Gguf& a, const Gguf& b) { return a.bytes() < b.bytes(); });
+  return out;
+}
+
+const Gguf* usual(const std::vector<Gguf>& models) {
+  for (const std::string_view quant : kPreferred)
+    for (const Gguf& g : models)
+      if (upper(g.quant) == quant) return &g;
+  return models.empty() ? nullptr : &models.front();
+}
+
+std::string known_quants(const std::vector<Gguf>& models) {
+  std::vector<std::string> names;
+  for (const Gguf& g : models)
+    if (names.size() < kMaxKnown)
+      names.push_back(fmt::format("{} ({:.2g} GB)", g.quant.empty() ? g.parts.front().path : g.quant,
+                                  static_cast<double>(g.bytes()) / 1e9));
+  return names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+Result<const Gguf*> wanted_gguf(const Listing& listing, const std::vector<Gguf>& models) {
+  const ModelName& name = listing.name;
+  for (const Gguf& g : models) {
+    if (!name.file.empty() && g.parts.front().path == name.file) return &g;
+    if (name.file.empty() && !name.quant.empty() && upper(g.quant) == upper(name.quant)) return &g;
+  }
+  if (!name.file.empty()) return fail("hub.no_file", {{"name", name.repository()}, {"file", name.file}});
+  if (!name.quant.empty())
+    return fail("hub.no_quant",
+                {{"name", name.repository()}, {"quant", name.quant}, {"known", known_quants(models)}});
+  return usual(models);
+}
+
+Result<Selection> select_gguf(const Listing& listing, const std::vector<Gguf>& models) {
+  QW_TRY(const Gguf* g, wanted_gguf(listing, models));
+  Selection out{.quant = g->quant, .model_file = g->parts.front().path};
+  for (int i = 0; i < g->n_parts; ++i) {
+    const bool there = static_cast<size_t>(i) < g->parts.size() &&
+                       (g->n_parts == 1 || split_of(g->parts[static_cast<size_t>(i)].path).part == i + 1);
+    if (!there)
+      return fail("hub.missing_part", {{"name", listing.name.repository()}, {"file", g->parts.front().path}});
+  }
+  for (const RemoteFile& file : listing.files)
+    if (is_licence(file.path)) out.files.push_back(file);
+  if (listing.name.source == Source::ollama)
+    for (const RemoteFile& file : listing.files)
+      if (!is_model_gguf(file.path) && !is_licence(file.path)) out.files.push_back(file);
+  out.files.insert(out.files.end(), g->parts.begin(), g->parts.end());
+  return out;
+}
+
+// The shards of an index, each once.
+Result<std::set<std::string>> shards_of(const Listing& listing, std::string_view index) {
+  const auto bad = fail("hub.bad_index", {{"name", listing.name.repository()}, {"file", kIndex}});
+  const Result<Json> json = parse_json(index, kIndex);
+  if (!json || !json->is_object() || !json->contains("weight_map") || !(*json)["weight_map"].is_object())
+    return bad;
+  std::set<std::string> out;
+  for (const auto& [tensor, file] : (*json)["weight_map"].items()) {
+    if (!file.is_string()) return bad;
+    out.insert(file.get<std::string>());
+  }
+  return out;
+}
+
+Result<Selection> select_folder(const Listing& listing, std::string_view index) {
+  std::set<std::string> weights;
+  if (find(listing, kIndex) != nullptr) {
+    QW_TRY(weights, shards_of(listing, index));
+    weights.insert(std::string(kIndex));
+  } else {
+    for (const std::string_view name : {kSingle, std::string_view("adapter_model.safetensors")})
+      if (weights.empty() && find(listing, name) != nullptr) weights.insert(std::string(name));
+  }
+  Selection out;
+  for (const RemoteFile& file : listing.files)
+    if (is_companion(file.path) && !weights.contains(file.path)) out.files.push_back(file);
+  for (const std::string& path : weights) {
+    const RemoteFile* file = find(listing, path);
+    if (file == nullptr)
+      return fail("hub.missing_part", {{"name", listing.name.repository()}, {"file", path}});
+    out.files.push_back(*file);
+  }
+  std::stable_sort(out.files.begin(), out.files.end(), [](const RemoteFile& a, const RemoteFile& b) {
+    return !a.path.ends_with(".safetensors") && b.path.ends_with(".safetensors");
+  });
+  return out;
+}
+
+bool has_folder_weights(const Listing& listing) {
+  return find(listing, kIndex) != nullptr || find(listing, kSingle) != nullptr ||
+         find(listing, "adapter_model.safetensors") != nullptr;
+}
+
+bool wants_gguf(const Listing& listing) {
+  const ModelName& name = listing.name;
+  return !name.quant.empty() || (!name.file.empty() && name.file.ends_with(".gguf"));
+}
+
+}  // namespace
+
+int64_t Selection::total_bytes() const {
+  int64_t n = 0;
+  for (const RemoteFile& file : files) n += file.size;
+  return n;
+}
+
+std::string quant_of(std::string_view path) {
+  static constexpr std::array<std::string_view, 9> kHeads{"Q",   "IQ",   "TQ",    "BF16", "F16",
+                                                          "F32", "FP16", "MXFP4", "NVFP4"};
+  const Split split = split_of(path);
+  std::string_view stem = path.substr(0, path.size() - (split.parts > 0           ? 20
+                                                        : path.ends_with(".gguf") ? 5
+                                                                                  : 0));
+  // The last word between "-", "." and "/" that looks like one.
+  std::string found;
+  for (size_t begin = 0; begin <= stem.size();) {
+    const size_t end = std::min(stem.find_first_of("-./", begin), stem.size());
+    const std::string_view word = stem.substr(begin, end - begin);
+    const std::string big = upper(word);
+    for (const std::string_view head : kHeads) {
+      const bool numbered = head.size() <= 2;
+      if (!big.starts_with(head)) continue;
+      const bool fits = numbered ? big.size() > head.size() + 1 && big[head.size()] >= '0' &&
+                                       big[head.size()] <= '9' && big[head.size() + 1] == '_'
+                                 : big == head || big.starts_with(std::string(head) + "_");
+      if (!fits) continue;
+      const bool dynamic = begin >= 3 && upper(stem.substr(begin - 3, 3)) == "UD-";
+      found = (dynamic ? "UD-" : "") + std::string(word);
+    }
+    begin = end + 1;
+  }
+  return found;
+}
+
+std::optional<RemoteFile> index_wanted(const Listing& listing) {
+  if (wants_gguf(listing)) return std::nullopt;
+  const RemoteFile* file = find(listing, kIndex);
+  return file == nullptr ? std::nullopt : std::optional(*file);
+}
+
+Result<Selection> select_files(const Listing& listing, std::string_view index) {
+  if (listing.name.source == Source::url) {
+    Selection out{.files = listing.files};
+    const RemoteFile& file = listing.files.front();
+    out.quant = quant_of(file.path);
+    if (upper(file.path).ends_with(".GGUF")) {
+      out.model_file = file.path;
+      return out;
+    }
+    return fail("hub.no_weights", {{"name", listing.name.text()}, {"found", file.path}});
+  }
+  const std::vector<Gguf> models = ggufs(listing);
+  if (wants_gguf(listing) || (!has_folder_weights(listing) && !models.empty()))
+    return select_gguf(listing, models);
+  if (has_folder_weights(listing)) return select_folder(listing, index);
+  std::string found = "-";
+  for (const RemoteFile& file : listing.files)
+    for (const char* end : {".bin", ".pt", ".pth", ".msgpack", ".h5", ".onnx", ".safetensors"})
+      if (file.path.ends_with(end)) found = file.path;
+  return fail("hub.no_weights", {{"name", listing.name.text()}, {"found", found}});
+}
+
+}  // namespace qw::hub
