@@ -9,6 +9,8 @@
 
 #include "base/env.h"
 #include "base/mmap.h"
+#include "hub/external.h"
+#include "hub/store.h"
 
 namespace qw::apps {
 namespace {
@@ -16,15 +18,23 @@ namespace {
 namespace fs = std::filesystem;
 
 // The names in the store, ", " between them; "-" where there is none.
-std::string names_in(const fs::path& folder) {
+std::string names_in(const hub::Store& store) {
   std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (const std::string name = it->path().filename().string(); !name.starts_with("."))
-      names.push_back(name);
-  if (names.empty()) return "-";
-  std::sort(names.begin(), names.end());
-  return fmt::format("{}", fmt::join(names, ", "));
+  for (const hub::StoredModel& model : store.list()) names.push_back(model.name());
+  return names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", "));
+}
+
+// What was pulled under this name, or lies in the store of another program.
+Result<std::optional<fs::path>> find_pulled(const hub::Store& store, std::string_view model) {
+  std::vector<hub::StoredModel> found = store.matches(model);
+  if (found.empty()) {
+    const auto external = hub::find_external(hub::external_folders(), model);
+    return external ? std::optional(external->path) : std::nullopt;
+  }
+  if (found.size() == 1) return found.front().model_path();
+  std::vector<std::string> names;
+  for (const hub::StoredModel& m : found) names.push_back(m.name());
+  return fail("model.several", {{"model", model}, {"known", fmt::to_string(fmt::join(names, ", "))}});
 }
 
 constexpr const char* kLastModel = "last_model";
@@ -54,17 +64,20 @@ Result<fs::path> resolve_model(std::string_view model) {
   if (model.empty()) return fail("cli.empty_model");
   const fs::path path(model);
   std::error_code error;
-  if (model.find('/') != model.npos) {
-    if (fs::exists(path, error)) return path;
-    return fail("model.no_path", {{"model", model}});
-  }
-  if (fs::is_regular_file(path, error)) return path;
+  const bool has_slash = model.find('/') != model.npos;
+  if (has_slash ? fs::exists(path, error) : fs::is_regular_file(path, error)) return path;
+  if (has_slash && !hub::looks_like_name(model)) return fail("model.no_path", {{"model", model}});
   QW_TRY(const fs::path home, qw_home());
-  const fs::path store = home / "models";
-  for (const fs::path& candidate :
-       {store / path, store / (std::string(model) + ".gguf"), fs::path(".") / path})
-    if (fs::exists(candidate, error)) return candidate;
-  return fail("model.no_name", {{"model", model}, {"folder", store.string()}, {"known", names_in(store)}});
+  const hub::Store store(home / "models");
+  if (!has_slash)
+    for (const fs::path& candidate : {store.models() / path, store.models() / (std::string(model) + ".gguf")})
+      if (fs::exists(candidate, error)) return candidate;
+  QW_TRY(const std::optional<fs::path> pulled, find_pulled(store, model));
+  if (pulled) return *pulled;
+  if (has_slash) return fail("model.not_pulled", {{"model", model}});
+  if (fs::exists(fs::path(".") / path, error)) return fs::path(".") / path;
+  return fail("model.no_name",
+              {{"model", model}, {"folder", store.models().string()}, {"known", names_in(store)}});
 }
 
 void remember_model(const fs::path& model) {

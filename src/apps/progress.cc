@@ -1,7 +1,11 @@
 #include "apps/progress.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <vector>
 
 namespace qw::apps {
 namespace {
@@ -10,13 +14,42 @@ constexpr auto kPatience = std::chrono::seconds(1);
 constexpr int64_t kBarCells = 24;
 constexpr auto kInterval = std::chrono::milliseconds(250);
 
-// " [####········] 3/14", or nothing.
-std::string count_text(int64_t done, int64_t total) {
+// "[####········]", or nothing.
+std::string bar_text(int64_t done, int64_t total) {
   if (total <= 0) return {};
-  const int64_t filled = std::clamp<int64_t>(done * kBarCells / total, 0, kBarCells);
+  const int64_t filled = static_cast<int64_t>(
+      std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) * kBarCells);
   std::string bar(static_cast<size_t>(filled), '#');
   for (int64_t i = filled; i < kBarCells; ++i) bar += "·";
-  return fmt::format(" [{}] {}/{}", bar, done, total);
+  return fmt::format("[{}]", bar);
+}
+
+// Cells of a text that has no control characters: two for what is Chinese, at most as many as it takes.
+int cells(std::string_view text) {
+  int n = 0;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if ((u & 0xC0) != 0x80) n += u >= 0xE3 ? 2 : 1;
+  }
+  return n;
+}
+
+// Of the terminal that stderr is.
+int terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// The parts with spaces between them, the first ones left out where a row has no place for them.
+std::string fitted(const std::vector<std::string>& parts) {
+  std::string out;
+  const int columns = terminal_columns();
+  for (size_t i = parts.size(); i-- > 0;) {
+    if (parts[i].empty()) continue;
+    if (!out.empty() && cells(parts[i]) + 1 + cells(out) >= columns) break;
+    out = out.empty() ? parts[i] : parts[i] + " " + out;
+  }
+  return out;
 }
 
 }  // namespace
@@ -35,6 +68,14 @@ Progress::~Progress() {
   thread_.join();
 }
 
+std::string Progress::line(int64_t seconds) const {
+  const int64_t done = done_, total = total_;
+  std::string tail = text_;
+  if (tail.empty() && total > 0) tail = fmt::format("{}/{} ({} s)", done, total, seconds);
+  if (tail.empty()) return fmt::format("{} ({} s)", label_, seconds);
+  return fitted({label_, bar_text(done, total), tail});
+}
+
 void Progress::draw_until_stopped() {
   const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
@@ -43,8 +84,7 @@ void Progress::draw_until_stopped() {
   while (!wake_.wait_for(lock, wait, [this] { return stopped_; })) {
     const auto seconds =
         std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - start);
-    console_.write_err(
-        fmt::format("\r\x1b[K{}{} ({} s)", label_, count_text(done_, total_), seconds.count()));
+    console_.write_err("\r\x1b[K" + line(seconds.count()));
     drawn = true;
     wait = kInterval;
   }

@@ -27,9 +27,16 @@ class Progress {
     done_ = done;
     total_ = total;
   }
+  // The same with `text` in place of "3/14" and of the seconds.
+  void set(int64_t done, int64_t total, std::string text) {
+    set(done, total);
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
 
  private:
   void draw_until_stopped();
+  std::string line(int64_t seconds) const;  // with mutex_ held
 
   Console& console_;
   std::string label_;
@@ -37,6 +44,7 @@ class Progress {
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopped_ = false;  // guarded by mutex_
+  std::string text_;      // guarded by mutex_
   std::thread thread_;    // none where nothing is shown
 };
 

@@ -10,6 +10,7 @@ constexpr Command kCommands[] = {
     {"bench", bench_command},       {"info", info_command},
     {"train", train_command},       {"train-tokenizer", train_tokenizer_command},
     {"eval", eval_command},         {"merge", merge_command},
+    {"pull", pull_command},
 };
 
 }  // namespace
