@@ -6,6 +6,7 @@
 #include "io/gguf_config.h"
 #include "io/gguf_names.h"
 #include "io/hf_folder.h"
+#include "io/stacked_experts.h"
 #include "io/stored_weights.h"
 
 namespace qw {
@@ -56,9 +57,13 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
     }
     // A tensor without a counterpart keeps its name, so that the leftover check names it.
     const std::string name = hf_tensor_name(gguf_name).value_or(std::string(gguf_name));
+    // One row; some converters drop the dimension.
+    if (name.ends_with(".shared_expert_gate.weight") && s.shape.size() == 1)
+      s.shape.insert(s.shape.begin(), 1);
     if (!tensors.emplace(name, std::move(s)).second)
       return fail("gguf.duplicate", {{"file", path}, {"name", name}});
   }
+  QW_TRY(split_stacked_experts(tensors));
   return std::make_unique<StoredWeights>(path, std::move(tensors));
 }
 

@@ -16,14 +16,21 @@ namespace {
 
 struct Architecture {
   std::string_view name;
+  std::string_view model_type;
   std::string_view hf_class;
   bool attention_bias_key;  // the config class has attention_bias
   bool mlp_bias_key;
   bool sliding_keys;
+  // norm_topk_prob where the file does not say, as llama.cpp computes it; unset: no experts.
+  std::optional<bool> normalises_experts = {};
 };
-constexpr std::array<Architecture, 3> kArchitectures{{{"llama", "LlamaForCausalLM", true, true, false},
-                                                      {"qwen2", "Qwen2ForCausalLM", false, false, true},
-                                                      {"qwen3", "Qwen3ForCausalLM", true, false, true}}};
+constexpr auto kArchitectures = std::to_array<Architecture>({
+    {"llama", "llama", "LlamaForCausalLM", true, true, false},
+    {"qwen2", "qwen2", "Qwen2ForCausalLM", false, false, true},
+    {"qwen3", "qwen3", "Qwen3ForCausalLM", true, false, true},
+    {"qwen2moe", "qwen2_moe", "Qwen2MoeForCausalLM", false, false, true, false},
+    {"qwen3moe", "qwen3_moe", "Qwen3MoeForCausalLM", true, false, false, true},
+});
 
 // Keys below "A." that are read or harmless; any other is handed on as unknown.
 constexpr auto kKnownKeys = std::to_array<std::string_view>({
@@ -55,6 +62,9 @@ constexpr auto kKnownKeys = std::to_array<std::string_view>({
     "rope.scaling.yarn_ext_factor",
     "expert_count",
     "expert_used_count",
+    "expert_feed_forward_length",
+    "expert_shared_feed_forward_length",
+    "expert_weights_norm",
     "tensor_data_layout",  // a name of the layout, "Meta AI original pth" in old llama files
 });
 
@@ -70,6 +80,7 @@ class Builder {
     QW_TRY(add_biases());
     QW_TRY(add_rope());
     QW_TRY(add_window());
+    QW_TRY(add_experts());
     QW_TRY(refuse_what_would_change_the_numbers());
     add_token_ids();
     add_unknown_keys();
@@ -89,7 +100,7 @@ class Builder {
       return fail("gguf.architecture", {{"file", keys_.name()}, {"found", *name}});
     arch_ = &*it;
     config_["architectures"] = Json::array({std::string(arch_->hf_class)});
-    config_["model_type"] = std::string(arch_->name);
+    config_["model_type"] = std::string(arch_->model_type);
     return {};
   }
 
@@ -282,10 +293,49 @@ class Builder {
     return {};
   }
 
+  // Rows of a tensor of layer `il`, 0 where it is absent.
+  int64_t rows_of(int64_t il, std::string_view part) const {
+    const auto it = file_.tensors().find(fmt::format("blk.{}.{}.weight", il, part));
+    return it == file_.tensors().end() || it->second.shape.size() < 2 ? 0 : it->second.shape.end()[-2];
+  }
+
+  Status add_experts() {
+    if (!arch_->normalises_experts) return {};
+    QW_TRY(const int64_t experts, size("expert_count"));
+    QW_TRY(const int64_t used, size("expert_used_count"));
+    Json dense = Json::array();
+    int64_t first = -1;  // layer with experts
+    for (int64_t il = 0; il < layers_; ++il) {
+      if (rows_of(il, "ffn_gate_inp") == 0)
+        dense.push_back(il);
+      else if (first < 0)
+        first = il;
+    }
+    if (first < 0)
+      return fail("gguf.tensor_missing", {{"file", keys_.name()}, {"tensor", "blk.0.ffn_gate_inp.weight"}});
+    const int64_t pair = rows_of(first, "ffn_gate_up_exps");
+    const int64_t ffn = pair > 0 ? pair / 2 : rows_of(first, "ffn_gate_exps");
+    if (ffn == 0)
+      return fail("gguf.tensor_missing", {{"file", keys_.name()}, {"tensor", "blk.*.ffn_gate_exps.weight"}});
+    QW_TRY(must_equal("expert_feed_forward_length", ffn));
+    QW_TRY(const auto normalises, keys_.flag(key("expert_weights_norm")));
+    config_["num_experts"] = experts;
+    config_["num_experts_per_tok"] = used;
+    config_["moe_intermediate_size"] = ffn;
+    config_["norm_topk_prob"] = normalises.value_or(*arch_->normalises_experts);
+    config_["decoder_sparse_step"] = 1;
+    config_["mlp_only_layers"] = std::move(dense);
+    if (const int64_t shared = rows_of(first, "ffn_gate_shexp"); shared > 0) {
+      QW_TRY(must_equal("expert_shared_feed_forward_length", shared));
+      config_["shared_expert_intermediate_size"] = shared;
+    }
+    return {};
+  }
+
   // Keys with one value that means "nothing special"; any other value would be computed wrongly in silence.
   Status refuse_what_would_change_the_numbers() {
     QW_TRY(const auto experts, keys_.integer(key("expert_count")));
-    if (experts.value_or(0) != 0)
+    if (experts.value_or(0) != 0 && !arch_->normalises_experts)
       return keys_.bad_value(key("expert_count"), {"expected", 0}, {"found", *experts});
     QW_TRY(const auto causal, keys_.flag(key("attention.causal")));
     if (!causal.value_or(true))

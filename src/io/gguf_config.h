@@ -3,7 +3,7 @@
 // llama.cpp's convert_hf_to_gguf):
 //
 //   config key                    from
-//   model_type, architectures     A: llama, qwen2, qwen3
+//   model_type, architectures     A: llama, qwen2, qwen3, qwen2moe, qwen3moe
 //   vocab_size, hidden_size       rows and columns of token_embd.weight; A.vocab_size and A.embedding_length
 //   must agree intermediate_size             A.feed_forward_length num_hidden_layers A.block_count
 //   num_attention_heads           A.attention.head_count
@@ -29,6 +29,11 @@
 //     divides the inverse
 //                                 frequency of its pair. A llama3 scaling survives in GGUF only as these
 //                                 numbers (converter).
+//   num_experts, num_experts_per_tok (…moe)   A.expert_count, A.expert_used_count
+//   moe_intermediate_size, shared_expert_…    rows of ffn_gate_exps and ffn_gate_shexp; A.expert_… must agree
+//   norm_topk_prob                A.expert_weights_norm; absent: false for qwen2moe, true for qwen3moe, as
+//                                 llama.cpp computes them
+//   mlp_only_layers               layers without ffn_gate_inp
 //   use_sliding_window,           A.attention.sliding_window with A.attention.sliding_window_pattern (a flag
 //   a layer); sliding_window, layer_types   qwen2 and qwen3 only bos_, eos_, pad_token_id
 //   tokenizer.ggml.{bos,eos,padding}_token_id where given "A.something"                 any other key of the

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numbers>
 
 #include "io/encode.h"
 #include "io/gguf_names.h"
 #include "io/gguf_writer.h"
-#include "nn/config_reader.h"
+#include "nn/mlp.h"
 
 namespace qw {
 namespace {
@@ -103,7 +104,25 @@ struct Words {
   bool names_head_dim = false;
   double eps = 0;
   Rope rope;
+  nn::MoeConfig experts;  // 0 experts: none
 };
+
+// llama.cpp has no key for some words: it computes each type in one way.
+Status read_experts(ConfigReader& c, Words& w) {
+  const bool two = w.type == "qwen2moe";
+  w.experts = nn::read_moe(c, two ? nn::kQwen2Moe : nn::kQwen3Moe);
+  const bool dense_layers =
+      c.integer("decoder_sparse_step", 1) != 1 || !c.integers("mlp_only_layers").empty();
+  QW_TRY(c.status());
+  if (w.experts.normalise == two)
+    return fail("gguf.cannot_hold", {{"key", "norm_topk_prob"}, {"found", two ? "true" : "false"}});
+  if (two && c.boolean("tie_word_embeddings", false))
+    return fail("gguf.cannot_hold", {{"key", "tie_word_embeddings"}, {"found", "true"}});
+  if (dense_layers)
+    return fail("gguf.cannot_hold",
+                {{"key", "mlp_only_layers, decoder_sparse_step"}, {"found", "not every layer"}});
+  return {};
+}
 
 Result<Words> read_words(const Json& config) {
   ConfigReader c(config);
@@ -121,6 +140,10 @@ Result<Words> read_words(const Json& config) {
   const int per_head = static_cast<int>(std::max<int64_t>(w.hidden / w.heads, 1));
   w.head_dim = c.integer("head_dim", w.type == "qwen3" ? 128 : per_head);  // the reference classes' defaults
   w.names_head_dim = c.has("head_dim") || w.head_dim != per_head;
+  if (w.type == "qwen2_moe" || w.type == "qwen3_moe") {
+    w.type.erase(w.type.find('_'), 1);
+    QW_TRY(read_experts(c, w));
+  }
   if (w.type != "llama" && c.boolean("use_sliding_window", false))
     return fail("gguf.cannot_hold", {{"key", "use_sliding_window"}, {"found", "true"}});
   QW_TRY(w.rope, read_rope_words(c, static_cast<int>(w.head_dim)));
@@ -164,6 +187,13 @@ void add_model(GgufMetadata& m, const Words& w, const GgufModelPlan& plan) {
   if (w.names_head_dim) {
     m.u32(arch + ".attention.key_length", u32_of(w.head_dim));
     m.u32(arch + ".attention.value_length", u32_of(w.head_dim));
+  }
+  if (w.experts.experts > 0) {
+    m.u32(arch + ".expert_count", u32_of(w.experts.experts));
+    m.u32(arch + ".expert_used_count", u32_of(w.experts.top_k));
+    m.u32(arch + ".expert_feed_forward_length", u32_of(w.experts.ffn));
+    if (w.experts.shared_ffn > 0)
+      m.u32(arch + ".expert_shared_feed_forward_length", u32_of(w.experts.shared_ffn));
   }
   m.u32("general.file_type", file_type(plan.format));
   if (arch == "llama") {
@@ -215,21 +245,35 @@ constexpr std::string_view kRopeFreqs = "rope_freqs.weight";
 // One tensor of the file, and where its numbers come from.
 struct PlannedTensor {
   GgufTensorPlan plan;
-  size_t item = 0;        // of the rows
-  int64_t head_rows = 0;  // > 0: rows are interleaved
+  std::vector<size_t> items;  // of the rows; the experts of a layer are one tensor
+  int64_t head_rows = 0;      // > 0: rows are interleaved
 };
 
 Result<std::vector<PlannedTensor>> plan_tensors(const GgufModelPlan& plan, const WeightRows& rows) {
   std::vector<PlannedTensor> out;
+  std::map<std::string, size_t, std::less<>> stacks;  // position in `out` by name
   for (size_t i = 0; i < rows.items().size(); ++i) {
     const WeightRows::Item& item = rows.items()[i];
-    const auto name = gguf_tensor_name(item.name);
-    if (!name) return fail("gguf.cannot_hold", {{"key", item.name}, {"found", item.shape.str()}});
-    const QuantFormat format = item.shape.rank() == 1 ? QuantFormat::f32 : plan.format;
+    const auto place = gguf_place(item.name);
+    if (!place) return fail("gguf.cannot_hold", {{"key", item.name}, {"found", item.shape.str()}});
+    // llama.cpp keeps routers in f32, as its converter does.
+    const bool narrow = item.shape.rank() == 1 || place->tensor.find(".ffn_gate_inp") != std::string::npos;
+    const QuantFormat format = narrow ? QuantFormat::f32 : plan.format;
     if (item.shape[-1] % traits(format).block != 0)
       return fail("gguf.odd_columns", {{"tensor", item.name}, {"found", item.shape[-1]}});
     const auto dims = item.shape.dims();
-    out.push_back({{*name, format, {dims.begin(), dims.end()}}, i, rotary_head_rows(plan.config, item.name)});
+    std::vector<int64_t> shape(dims.begin(), dims.end());
+    if (place->expert < 0) {
+      out.push_back({{place->tensor, format, shape}, {i}, rotary_head_rows(plan.config, item.name)});
+      continue;
+    }
+    const auto [it, first] = stacks.emplace(place->tensor, out.size());
+    shape.insert(shape.begin(), 0);
+    if (first) out.push_back({{place->tensor, format, shape}, {}, 0});
+    PlannedTensor& stack = out[it->second];
+    QW_CHECK(stack.plan.shape[0] == place->expert, "{} is not next in its stack", item.name);
+    ++stack.plan.shape[0];
+    stack.items.push_back(i);
   }
   return out;
 }
@@ -263,11 +307,14 @@ class ModelWriter {
       if (progress_) progress_(done_, total_);
       return {};
     };
-    if (t.head_rows == 0)
-      return rows_.for_each_portion(t.item, [&](int64_t, std::span<const float> v) { return put(v); });
-    const Shape& shape = rows_.items()[t.item].shape;
+    if (t.head_rows == 0) {
+      for (const size_t item : t.items)
+        QW_TRY(rows_.for_each_portion(item, [&](int64_t, std::span<const float> v) { return put(v); }));
+      return {};
+    }
+    const Shape& shape = rows_.items()[t.items[0]].shape;
     std::vector<float> all(static_cast<size_t>(shape.elements()));  // q or k of one layer
-    rows_.read(t.item, 0, shape[0], all);
+    rows_.read(t.items[0], 0, shape[0], all);
     return put(interleaved(all, shape[0], t.head_rows));
   }
 

@@ -30,6 +30,15 @@ constexpr auto kLayer = std::to_array<Row>({
     {"ffn_gate", "mlp.gate_proj"},
     {"ffn_up", "mlp.up_proj"},
     {"ffn_down", "mlp.down_proj"},
+    {"ffn_gate_inp", "mlp.gate"},
+    {"ffn_gate_exps", "mlp.experts.gate_proj"},  // stacks of all experts: io/stacked_experts.h
+    {"ffn_up_exps", "mlp.experts.up_proj"},
+    {"ffn_down_exps", "mlp.experts.down_proj"},
+    {"ffn_gate_up_exps", "mlp.experts.gate_up_proj"},
+    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_expert.down_proj"},
 });
 
 template <size_t N>
@@ -66,6 +75,22 @@ std::optional<std::string> hf_tensor_name(std::string_view name) {
   const auto layer = look_up(kLayer, rest.substr(end + 1));
   if (!layer) return std::nullopt;
   return fmt::format("model.layers.{}.{}.{}", rest.substr(0, end), *layer, kind);
+}
+
+std::optional<GgufPlace> gguf_place(std::string_view name) {
+  constexpr std::string_view kExperts = ".mlp.experts.";
+  const size_t at = name.find(kExperts);
+  if (at == std::string_view::npos) {
+    auto whole = gguf_tensor_name(name);
+    if (!whole) return std::nullopt;
+    return GgufPlace{*std::move(whole)};
+  }
+  const std::string_view rest = name.substr(at + kExperts.size());
+  const size_t dot = rest.find('.');
+  if (dot == std::string_view::npos || !is_layer_number(rest.substr(0, dot))) return std::nullopt;
+  auto stack = gguf_tensor_name(fmt::format("{}{}{}", name.substr(0, at), kExperts, rest.substr(dot + 1)));
+  if (!stack) return std::nullopt;
+  return GgufPlace{*std::move(stack), std::stoi(std::string(rest.substr(0, dot)))};
 }
 
 std::optional<std::string> gguf_tensor_name(std::string_view name) {

@@ -1,4 +1,4 @@
-// GGUF tensor names to Hugging Face names and back, for llama, qwen2 and qwen3. Test:
+// GGUF tensor names to Hugging Face names and back, for llama, qwen2 and qwen3, also with experts. Test:
 // tests/io/gguf_config_test.cc
 #pragma once
 
@@ -12,5 +12,13 @@ namespace qw {
 std::optional<std::string> hf_tensor_name(std::string_view gguf_name);
 // The other way.
 std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
+
+// Where a weight lies in a GGUF file: the experts of a layer are stacked,
+// "model.layers.3.mlp.experts.5.up_proj.weight" is number 5 of "blk.3.ffn_up_exps.weight".
+struct GgufPlace {
+  std::string tensor;
+  int expert = -1;  // −1: the whole tensor
+};
+std::optional<GgufPlace> gguf_place(std::string_view hf_name);
 
 }  // namespace qw

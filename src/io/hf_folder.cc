@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/safetensors.h"
+#include "io/stacked_experts.h"
 
 namespace qw {
 namespace {
@@ -124,6 +125,7 @@ Result<HfWeights> open_hf_weights(const fs::path& folder) {
     QW_TRY(StoredTensor t, stored(name, item));
     tensors.emplace(name, std::move(t));
   }
+  QW_TRY(split_stacked_experts(tensors));
   HfWeights weights;
   for (const auto& file : set.files) weights.total_bytes += file->total_bytes();
   weights.n_files = static_cast<int>(set.files.size());

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
+#include <numeric>
 #include <set>
 #include <vector>
 
@@ -9,6 +12,7 @@
 #include "base/mmap.h"
 #include "io/encode.h"
 #include "io/safetensors_writer.h"
+#include "io/stacked_experts.h"
 #include "io/staged_folder.h"
 
 namespace qw {
@@ -75,22 +79,59 @@ Status copy_files(const HfFolderPlan& plan, const fs::path& to) {
   return {};
 }
 
-int64_t bytes_of(const WeightRows::Item& item, QuantFormat format) {
-  return item.shape.elements() * traits(format).block_bytes;
+// One tensor of the files: a weight, or experts one after another where the hub has them stacked.
+struct Output {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::vector<size_t> items;  // of the rows
+
+  int64_t bytes(QuantFormat format) const {
+    return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()) *
+           traits(format).block_bytes;
+  }
+};
+
+// Qwen3.5 is published with the experts of a layer in two tensors, the older types with three for each
+// expert.
+bool stacks_experts(const Json& config) {
+  const auto text = config.find("text_config");
+  const Json& model = text != config.end() && text->is_object() ? *text : config;
+  const std::string type = model.value("model_type", "");
+  return type == "qwen3_5_moe" || type == "qwen3_5_moe_text";
 }
 
-// Which items go into which file: in order, a new one where the next would make it too large.
-std::vector<std::vector<size_t>> in_shards(const WeightRows& rows, const HfFolderPlan& plan) {
-  std::vector<std::vector<size_t>> shards(1);
-  int64_t bytes = 0;
+std::vector<Output> outputs_of(const WeightRows& rows, bool stacks) {
+  std::vector<Output> out;
+  std::map<std::string, size_t, std::less<>> places;  // of stacks in `out`
   for (size_t i = 0; i < rows.items().size(); ++i) {
-    const int64_t more = bytes_of(rows.items()[i], plan.format);
+    const WeightRows::Item& item = rows.items()[i];
+    const auto dims = item.shape.dims();
+    const auto expert = stacks ? stacked_name(item.name) : std::nullopt;
+    if (!expert) {
+      out.push_back({item.name, {dims.begin(), dims.end()}, {i}});
+      continue;
+    }
+    const auto [it, first] = places.emplace(expert->name, out.size());
+    if (first) out.push_back({expert->name, {0, expert->parts * dims[0], dims[1]}, {}});
+    Output& stack = out[it->second];
+    stack.items.push_back(i);
+    stack.shape[0] = static_cast<int64_t>(stack.items.size()) / expert->parts;
+  }
+  return out;
+}
+
+// Which tensors go into which file: in order, a new one where the next would make it too large.
+std::vector<std::vector<Output>> in_shards(std::vector<Output> outputs, const HfFolderPlan& plan) {
+  std::vector<std::vector<Output>> shards(1);
+  int64_t bytes = 0;
+  for (Output& o : outputs) {
+    const int64_t more = o.bytes(plan.format);
     if (!shards.back().empty() && bytes + more > plan.max_shard_bytes) {
       shards.emplace_back();
       bytes = 0;
     }
-    shards.back().push_back(i);
     bytes += more;
+    shards.back().push_back(std::move(o));
   }
   return shards;
 }
@@ -102,32 +143,30 @@ struct Writing {
   int64_t done = 0;
   int64_t total = 0;
 
-  Status shard(const fs::path& file, const std::vector<size_t>& items) {
+  Status shard(const fs::path& file, const std::vector<Output>& outputs) {
     std::vector<SafetensorsPlan> plans;
-    for (const size_t i : items) {
-      const auto dims = rows.items()[i].shape.dims();
-      plans.push_back(
-          {rows.items()[i].name, std::string(dtype_of(plan.format).safetensors), {dims.begin(), dims.end()}});
-    }
+    for (const Output& o : outputs)
+      plans.push_back({o.name, std::string(dtype_of(plan.format).safetensors), o.shape});
     QW_TRY(SafetensorsWriter writer, SafetensorsWriter::create(file, plans, {{"format", "pt"}}));
-    for (size_t k = 0; k < items.size(); ++k) QW_TRY(tensor(writer, k, items[k]));
+    for (size_t k = 0; k < outputs.size(); ++k) QW_TRY(tensor(writer, k, outputs[k]));
     return writer.finish();
   }
 
-  Status tensor(SafetensorsWriter& writer, size_t k, size_t item) {
+  Status tensor(SafetensorsWriter& writer, size_t k, const Output& output) {
     int64_t offset = 0;
     std::vector<std::byte> bytes;
-    return rows.for_each_portion(item, [&](int64_t, std::span<const float> values) -> Status {
+    const auto put = [&](int64_t, std::span<const float> values) -> Status {
       bytes.clear();
       if (!encode(plan.format, values, bytes))
-        return fail("save.overflow",
-                    {{"tensor", rows.items()[item].name}, {"format", traits(plan.format).name}});
+        return fail("save.overflow", {{"tensor", output.name}, {"format", traits(plan.format).name}});
       QW_TRY(writer.write(k, offset, std::span<const std::byte>(bytes)));
       offset += static_cast<int64_t>(bytes.size());
       done += static_cast<int64_t>(bytes.size());
       if (progress) progress(done, total);
       return {};
-    });
+    };
+    for (const size_t item : output.items) QW_TRY(rows.for_each_portion(item, put));
+    return {};
   }
 };
 
@@ -137,8 +176,9 @@ constexpr std::string_view kIndex = "model.safetensors.index.json";
 Result<std::set<std::string>> write_weights(const fs::path& folder, const HfFolderPlan& plan,
                                             WeightRows& rows, const WriteProgress& progress) {
   Writing writing{plan, rows, progress};
-  for (const WeightRows::Item& item : rows.items()) writing.total += bytes_of(item, plan.format);
-  const auto shards = in_shards(rows, plan);
+  std::vector<Output> outputs = outputs_of(rows, stacks_experts(plan.config));
+  for (const Output& o : outputs) writing.total += o.bytes(plan.format);
+  const auto shards = in_shards(std::move(outputs), plan);
   std::set<std::string> names;
   Json weight_map = Json::object();
   for (size_t s = 0; s < shards.size(); ++s) {
@@ -147,7 +187,7 @@ Result<std::set<std::string>> write_weights(const fs::path& folder, const HfFold
                                  : fmt::format("model-{:05}-of-{:05}.safetensors", s + 1, shards.size());
     QW_TRY(writing.shard(folder / name, shards[s]));
     names.insert(name);
-    for (const size_t i : shards[s]) weight_map[rows.items()[i].name] = name;
+    for (const Output& o : shards[s]) weight_map[o.name] = name;
   }
   if (shards.size() == 1) return names;
   const Json index{{"metadata", {{"total_size", writing.total}}}, {"weight_map", weight_map}};
@@ -174,7 +214,8 @@ void remove_old_weights(const fs::path& folder, const std::set<std::string>& wri
 Status write_hf_folder(const fs::path& folder, const HfFolderPlan& plan, WeightRows& rows,
                        const WriteProgress& progress) {
   int64_t total = 0;
-  for (const WeightRows::Item& item : rows.items()) total += bytes_of(item, plan.format);
+  for (const WeightRows::Item& item : rows.items())
+    total += item.shape.elements() * traits(plan.format).block_bytes;
   QW_TRY(check_free_space(folder, total));
   QW_TRY(StagedFolder staged, StagedFolder::create(folder));
   QW_TRY(copy_files(plan, staged.path()));

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "io/peft_config.h"
+#include "io/peft_experts.h"
 #include "io/safetensors.h"
 #include "io/safetensors_writer.h"
 #include "io/staged_folder.h"
@@ -44,6 +45,20 @@ class Matrices {
     return it == by_module_.end() ? nullptr : it->second;
   }
   const std::map<std::string, const Weight*, std::less<>>& all() const { return by_module_; }
+  // The experts below a module that names their stack; n = 0 and no name for another module.
+  ExpertStack stack_at(std::string_view module) const {
+    const auto experts = stacked_experts_module(module);
+    ExpertStack out;
+    if (!experts) return out;
+    const auto expert = [&] { return find(fmt::format("{}.{}.gate_proj", *experts, out.n)); };
+    for (const Weight* w = expert(); w != nullptr; w = expert()) {
+      out.experts = *experts;
+      out.ffn = w->rows();
+      out.hidden = w->cols();
+      ++out.n;
+    }
+    return out;
+  }
   // PEFT adds a copy of the embedding or the head where an adapter touches it, for the case that the
   // vocabulary grew ("base_model.model.lm_head.base_layer.weight"): the weight so repeated, or null.
   const Weight* copied_by(std::string_view tensor) const {
@@ -75,6 +90,17 @@ Result<Weight> new_weight(Backend& backend, std::string name, const Shape& shape
                 .trainable = trainable};
 }
 
+// The numbers of a weight as f32.
+Result<std::vector<float>> f32_of(const Weight& w, Backend& backend) {
+  const auto n = static_cast<size_t>(w.shape.elements());
+  QW_TRY(StoragePtr storage, backend.alloc(n * sizeof(float)));
+  const Tensor narrow(std::move(storage), 0, w.shape, DType::f32);
+  backend.copy(narrow, w.data);
+  std::vector<float> out(n);
+  backend.download(out.data(), narrow);
+  return out;
+}
+
 struct Reading {
   const fs::path& file;
   Backend& backend;
@@ -87,6 +113,16 @@ struct Reading {
     QW_TRY(Weight w, new_weight(backend, name, shape, trainable));
     QW_TRY(StoragePtr raw, backend.import_host(bytes.bytes, bytes.holder));
     backend.copy(w.data, Tensor(std::move(raw), 0, shape, storage_dtype(bytes.format)));
+    return w;
+  }
+  Result<Weight> make(const std::string& module, std::string_view suffix, const MatrixSize& size,
+                      const std::vector<float>& values) const {
+    QW_TRY(Weight w,
+           new_weight(backend, fmt::format("{}{}", module, suffix), {size.rows, size.cols}, trainable));
+    QW_TRY(StoragePtr storage, backend.alloc(values.size() * sizeof(float)));
+    const Tensor narrow(std::move(storage), 0, w.shape, DType::f32);
+    backend.upload(narrow, values.data());
+    backend.copy(w.data, narrow);
     return w;
   }
   // `tensor` must be what the model has; one whose numbers are not at hand is warned of.
@@ -128,6 +164,7 @@ std::string module_of(std::string_view tensor) {
 struct PeftTensors {
   std::map<std::string, StoredTensor, std::less<>> stored;
   std::set<std::string> modules;
+  std::set<std::string> stacks;  // modules whose adapter is that of a stack of experts
   std::vector<std::pair<std::string, const Weight*>> copies;  // tensors that repeat a weight of the model
 };
 
@@ -137,21 +174,62 @@ Result<PeftTensors> open_tensors(const fs::path& file, const Matrices& matrices)
   for (const auto& [name, item] : set.tensors) {
     const std::string module = module_of(name);
     const Weight* copied = module.empty() ? matrices.copied_by(name) : nullptr;
-    if (copied == nullptr && matrices.find(module) == nullptr)
+    const bool stack = !matrices.stack_at(module).experts.empty();
+    if (copied == nullptr && !stack && matrices.find(module) == nullptr)
       return fail("peft.tensor", {{"file", file.string()}, {"tensor", name}});
     QW_TRY(const QuantFormat format, format_of(name, *item.tensor, file));
     if (copied != nullptr)
       out.copies.emplace_back(name, copied);
     else
-      out.modules.insert(module);
+      (stack ? out.stacks : out.modules).insert(module);
     out.stored.emplace(name, StoredTensor{.format = format,
                                           .shape = item.tensor->shape,
                                           .bytes = item.tensor->bytes,
                                           .holder = item.file,
                                           .file = file.string()});
   }
-  if (out.modules.empty()) return fail("peft.empty", {{"file", file.string()}});
+  if (out.modules.empty() && out.stacks.empty()) return fail("peft.empty", {{"file", file.string()}});
   return out;
+}
+
+// An adapter of stacked experts, expert by expert.
+Status add_stack(const Reading& reading, const std::string& module, ExpertStack stack,
+                 const PeftTensors& tensors, LoraAdapter& out) {
+  const auto size_of = [&](std::string_view suffix) {
+    const auto it = tensors.stored.find(fmt::format("{}{}{}", kPrefix, module, suffix));
+    if (it == tensors.stored.end() || it->second.shape.size() != 2) return MatrixSize{};
+    return MatrixSize{it->second.shape[0], it->second.shape[1]};
+  };
+  stack.a = size_of(kSuffixA);
+  stack.b = size_of(kSuffixB);
+  const auto projection = stacked_projection(stack);
+  const std::string parameter = fmt::format("{}.{}", stack.experts, projection.value_or("gate_up_proj"));
+  const int64_t rank = lora_rank(out.spec, parameter);
+  if (!projection || stack.a.rows != rank * stack.n)
+    return fail("weights.shape", {{"file", reading.file.string()},
+                                  {"tensor", fmt::format("{}{}{}", kPrefix, module, kSuffixA)},
+                                  {"expected", fmt::format("[{}, {}]", rank * stack.n, stack.hidden)},
+                                  {"found", fmt::format("[{}, {}] · [{}, {}]", stack.b.rows, stack.b.cols,
+                                                        stack.a.rows, stack.a.cols)}});
+  QW_TRY(const Weight a, reading.take(module, kSuffixA, {stack.a.rows, stack.a.cols}));
+  QW_TRY(const Weight b, reading.take(module, kSuffixB, {stack.b.rows, stack.b.cols}));
+  QW_TRY(const std::vector<float> values_a, f32_of(a, reading.backend));
+  QW_TRY(const std::vector<float> values_b, f32_of(b, reading.backend));
+  const double scale = lora_scale(out.spec, parameter);
+  for (const ExpertFactors& f : split_stacked_adapter(stack, values_a, values_b)) {
+    Lora lora;
+    lora.scale = scale;
+    QW_TRY(lora.a, reading.make(f.module, kSuffixA, f.a_size, f.a));
+    QW_TRY(lora.b, reading.make(f.module, kSuffixB, f.b_size, f.b));
+    out.set->add(fmt::format("{}{}", f.module, kWeight), std::move(lora));
+    out.spec.targets.push_back(f.module);
+    if (rank != lora_rank(out.spec, f.module))
+      out.spec.rank_pattern.emplace_back("^" + f.module, static_cast<int>(rank));
+    const auto r = static_cast<double>(rank);
+    if (scale != lora_scale(out.spec, f.module))
+      out.spec.alpha_pattern.emplace_back("^" + f.module, scale * (out.spec.rslora ? std::sqrt(r) : r));
+  }
+  return {};
 }
 
 bool all_linear(const std::vector<std::string>& targets) {
@@ -201,17 +279,6 @@ void fill_uniform(Backend& backend, const Weight& w, double bound, uint64_t seed
   backend.upload(w.data, f64 ? static_cast<const void*>(wide.data()) : narrow.data());
 }
 
-// The numbers of a weight as f32.
-Result<std::vector<float>> f32_of(const Weight& w, Backend& backend) {
-  const auto n = static_cast<size_t>(w.shape.elements());
-  QW_TRY(StoragePtr storage, backend.alloc(n * sizeof(float)));
-  const Tensor narrow(std::move(storage), 0, w.shape, DType::f32);
-  backend.copy(narrow, w.data);
-  std::vector<float> out(n);
-  backend.download(out.data(), narrow);
-  return out;
-}
-
 }  // namespace
 
 std::string lora_module(std::string_view weight_name) {
@@ -231,11 +298,13 @@ Result<LoraAdapter> read_peft_adapter(const fs::path& folder, const std::vector<
   QW_TRY(const fs::path file, weights_file(folder));
   const Matrices matrices(weights);
   QW_TRY(PeftTensors tensors, open_tensors(file, matrices));
-  LoraSpec& spec = config.spec;
+  LoraAdapter out{std::move(config.spec), std::make_shared<AdapterSet>(), std::move(config.warnings)};
+  LoraSpec& spec = out.spec;
   if (config.targets_by_tensors) spec.targets.assign(tensors.modules.begin(), tensors.modules.end());
-  StoredWeights source(file.string(), std::move(tensors.stored));
+  StoredWeights source(file.string(), tensors.stored);
   const Reading reading{file, backend, source, trainable};
-  auto set = std::make_shared<AdapterSet>();
+  for (const std::string& module : tensors.stacks)
+    QW_TRY(add_stack(reading, module, matrices.stack_at(module), tensors, out));
   for (const std::string& module : tensors.modules) {
     if (!belongs(spec, module)) return fail("peft.not_target", {{"file", file.string()}, {"tensor", module}});
     const Weight& base = *matrices.find(module);
@@ -244,12 +313,11 @@ Result<LoraAdapter> read_peft_adapter(const fs::path& folder, const std::vector<
     lora.scale = lora_scale(spec, module);
     QW_TRY(lora.a, reading.take(module, kSuffixA, {rank, base.cols()}));
     QW_TRY(lora.b, reading.take(module, kSuffixB, {base.rows(), rank}));
-    set->add(base.name, std::move(lora));
+    out.set->add(base.name, std::move(lora));
   }
-  for (const auto& [tensor, copied] : tensors.copies)
-    QW_TRY(reading.compare(tensor, *copied, config.warnings));
+  for (const auto& [tensor, copied] : tensors.copies) QW_TRY(reading.compare(tensor, *copied, out.warnings));
   QW_TRY(source.finish());
-  return LoraAdapter{std::move(spec), std::move(set), std::move(config.warnings)};
+  return out;
 }
 
 Result<LoraAdapter> make_lora_adapter(const LoraSpec& spec, const std::vector<Weight*>& weights,

@@ -10,14 +10,13 @@ namespace qw {
 namespace {
 
 // Keys that change the computation. Null, false, "", [] and {} mean that they are off.
-constexpr std::array<std::string_view, 19> kMustBeOff{"use_dora",
+constexpr std::array<std::string_view, 18> kMustBeOff{"use_dora",
                                                       "modules_to_save",
                                                       "fan_in_fan_out",
                                                       "lora_bias",
                                                       "use_qalora",
                                                       "layer_replication",
                                                       "trainable_token_indices",
-                                                      "target_parameters",
                                                       "alora_invocation_tokens",
                                                       "megatron_config",
                                                       "use_bdlora",
@@ -127,14 +126,21 @@ Status read_pattern(Reader& r, std::string_view key, std::vector<std::pair<std::
 }
 
 Status read_targets(Reader& r, PeftConfig& c) {
+  // Parameters that are no modules: experts in stacks (io/peft_experts.h), routers.
+  if (const Json* v = r.find("target_parameters"); v != nullptr && !is_off(*v)) {
+    if (!v->is_array()) return r.bad("target_parameters", "a list of names", v);
+    c.targets_by_tensors = true;
+  }
   const Json* v = r.find("target_modules");
+  if (v == nullptr && c.targets_by_tensors) return {};
   if (v == nullptr) return r.bad("target_modules", "a list of names", v);
   if (v->is_string()) {
-    c.targets_by_tensors = *v != "all-linear";
+    c.targets_by_tensors = c.targets_by_tensors || *v != "all-linear";
     if (!c.targets_by_tensors) c.spec.targets = {"all-linear"};
     return {};
   }
-  if (!v->is_array() || v->empty()) return r.bad("target_modules", "a list of names", v);
+  if (!v->is_array() || (v->empty() && !c.targets_by_tensors))
+    return r.bad("target_modules", "a list of names", v);
   for (const Json& name : *v) {
     if (!name.is_string()) return r.bad("target_modules", "a list of names", v);
     c.spec.targets.push_back(name.get<std::string>());

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "nn/modules.h"
+#include "nn/mlp.h"
 #include "nn/rope_config.h"
 #include "nn/scratch.h"
+#include "nn/window_config.h"
 #include "ops/add.h"
 #include "ops/attention.h"
 #include "ops/gather_rows.h"
-#include "ops/silu_mul.h"
 
 namespace qw {
 namespace {
@@ -22,58 +22,48 @@ struct DecoderConfig {
   double eps = 0;
   bool tied = false;
   bool qkv_bias = false, o_bias = false,
-       mlp_bias = false;    // qwen2: on q, k, v always; llama, qwen3: attention_bias on all four
+       mlp_bias = false;    // qwen2: on q, k, v; llama, qwen3: attention_bias on all four
   bool qk_norm = false;     // qwen3: RMSNorm of each head before rotation
   std::vector<int> window;  // [L], 0: full attention
+  nn::MoeConfig moe;
+  std::vector<bool> sparse;  // [L]: the layer has experts
   ops::RopeSpec rope;
 
   double scale() const { return 1.0 / std::sqrt(static_cast<double>(head_dim)); }
 };
 
-// Layers with a sliding window: named one by one (layer_types), else all from max_window_layers on.
-std::vector<int> read_windows(ConfigReader& c, int n_layers) {
-  const bool use = c.boolean("use_sliding_window", false);
-  const int window = c.optional_integer("sliding_window").value_or(4096);  // Qwen2Config's default
-  // max_window_layers may be 0 (every layer slides), so it is read as a number. Default: Qwen2Config's.
-  const double first = c.number("max_window_layers", 28.0);
-  const std::vector<std::string> types = c.strings("layer_types");
-  std::vector<int> out(static_cast<size_t>(n_layers), 0);
-  if (!types.empty() && types.size() != out.size())
-    c.error(
-        Error("config.length", {{"key", "layer_types"}, {"expected", n_layers}, {"found", types.size()}}));
-  if (!c.status()) return out;
-  for (size_t il = 0; il < out.size(); ++il) {
-    bool slides = static_cast<double>(il) >= first;
-    if (!types.empty()) {
-      slides = types[il] == "sliding_attention";
-      if (!slides && types[il] != "full_attention")
-        c.error(Error("config.value", {{"key", "layer_types"},
-                                       {"found", types[il]},
-                                       {"expected", "full_attention, sliding_attention"}}));
-    }
-    if (use && slides) out[il] = window;
-  }
-  return out;
-}
-
 // Ten times what any released model has; a config must not size memory by itself, before the weights bear it
 // out.
 constexpr int kMaxLayers = 4096;
 constexpr int kMaxHeadDim = 65536;
+constexpr int kMaxExperts = 1 << 18;  // of all layers together
 
 void limit(ConfigReader& c, std::string_view key, int value, int max) {
   if (value > max) c.error(Error("config.range", {{"key", key}, {"found", value}}));
 }
 
-// What differs between the three types. Defaults are those of LlamaConfig, Qwen2Config and Qwen3Config
-// (transformers 5).
+// The layers that have experts: every decoder_sparse_step-th, but for those named in mlp_only_layers.
+void read_experts(ConfigReader& c, DecoderConfig& d) {
+  d.moe = nn::read_moe(c, d.info.model_type == "qwen2_moe" ? nn::kQwen2Moe : nn::kQwen3Moe);
+  limit(c, "num_experts", d.moe.experts, kMaxExperts / d.info.n_layers);
+  const int step = c.integer("decoder_sparse_step", 1);
+  const std::vector<int> dense = c.integers("mlp_only_layers");
+  for (int il = 0; il < d.info.n_layers; ++il)
+    d.sparse[static_cast<size_t>(il)] =
+        (il + 1) % step == 0 && std::find(dense.begin(), dense.end(), il) == dense.end();
+}
+
+// What differs between the types. Defaults are those of LlamaConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig
+// and Qwen3MoeConfig (transformers 5).
 void read_variant(ConfigReader& c, DecoderConfig& d) {
   const std::string& type = d.info.model_type;
   const int hidden_per_head = std::max(d.info.hidden / std::max(d.heads, 1), 1);
   d.head_dim = c.integer("head_dim", type == "qwen3" ? 128 : hidden_per_head);
-  d.window.assign(static_cast<size_t>(std::max(d.info.n_layers, 0)), 0);
-  if (type == "qwen2") {
-    d.qkv_bias = true;
+  const auto n_layers = static_cast<size_t>(std::max(d.info.n_layers, 0));
+  d.window.assign(n_layers, 0);
+  d.sparse.assign(n_layers, false);
+  if (type == "qwen2" || type == "qwen2_moe") {
+    d.qkv_bias = type == "qwen2" || c.boolean("qkv_bias", true);
   } else {
     d.qkv_bias = d.o_bias = c.boolean("attention_bias", false);
   }
@@ -82,9 +72,14 @@ void read_variant(ConfigReader& c, DecoderConfig& d) {
     c.only("pretraining_tp", {1});
     c.only("rope_interleaved", {false});
   } else {
-    d.window = read_windows(c, d.info.n_layers);
+    using nn::WindowRule;
+    const WindowRule rule = type == "qwen2_moe"   ? WindowRule::even_below_max_layer
+                            : type == "qwen3_moe" ? WindowRule::every_layer
+                                                  : WindowRule::from_max_layer;
+    d.window = nn::read_windows(c, rule, d.info.n_layers);
   }
-  d.qk_norm = type == "qwen3";
+  if (type.ends_with("_moe")) read_experts(c, d);
+  d.qk_norm = type.starts_with("qwen3");
 }
 
 Result<DecoderConfig> parse(const Json& json, std::vector<Error>& warnings) {
@@ -125,9 +120,11 @@ Result<DecoderConfig> parse(const Json& json, std::vector<Error>& warnings) {
 
 struct Layer {
   nn::RmsNorm norm1, norm2, q_norm, k_norm;
-  nn::Linear q, k, v, o, gate, up, down;
+  nn::Linear q, k, v, o;
+  nn::Mlp mlp;
+  nn::Moe moe;  // instead, where the layer has experts
 
-  void visit(Visitor& vis, const DecoderConfig& c) {
+  void visit(Visitor& vis, const DecoderConfig& c, size_t il) {
     const int64_t hidden = c.info.hidden;
     const int64_t q_width = int64_t{c.heads} * c.head_dim;
     const int64_t kv_width = int64_t{c.kv_heads} * c.head_dim;
@@ -141,9 +138,11 @@ struct Layer {
       k_norm.visit(vis, "self_attn.k_norm", c.head_dim);
     }
     norm2.visit(vis, "post_attention_layernorm", hidden);
-    gate.visit(vis, "mlp.gate_proj", {c.ffn, hidden}, c.mlp_bias, ShardAxis::rows);
-    up.visit(vis, "mlp.up_proj", {c.ffn, hidden}, c.mlp_bias, ShardAxis::rows);
-    down.visit(vis, "mlp.down_proj", {hidden, c.ffn}, c.mlp_bias, ShardAxis::columns);
+    moe.config = c.moe;
+    if (c.sparse[il])
+      moe.visit(vis, "mlp", hidden);
+    else
+      mlp.visit(vis, "mlp", hidden, c.ffn, c.mlp_bias);
   }
 
   // x [T, D]; table: the rotation of every row.
@@ -160,8 +159,8 @@ struct Layer {
     const Tensor a = ops::attention(cx, ops::rope_over(cx, qh, table), ops::rope_over(cx, kh, table),
                                     vx.heads(c.kv_heads, c.head_dim), step, spec);  // [T, H, hd]
     x = ops::add_over(cx, x, o(cx, a.merge_heads()));
-    const auto [g, u] = nn::project(cx, norm2(cx, x), gate, up);  // [T, F]
-    return ops::add_over(cx, x, down(cx, ops::silu_mul(cx, g, u)));
+    const Tensor h = norm2(cx, x);
+    return ops::add_over(cx, x, c.sparse[static_cast<size_t>(il)] ? moe(cx, h) : mlp(cx, h));
   }
 };
 
@@ -181,7 +180,7 @@ class Decoder : public Model {
       embed_.visit(v, "embed_tokens", c_.info.vocab, c_.info.hidden);
       for (size_t il = 0; il < layers_.size(); ++il) {
         const Visitor::Scope layer(v, "layers." + std::to_string(il));
-        layers_[il].visit(v, c_);
+        layers_[il].visit(v, c_, il);
       }
       norm_.visit(v, "norm", c_.info.hidden);
     }

@@ -14,16 +14,18 @@ struct Architecture {
   Result<std::unique_ptr<Model>> (*make)(const Json& config, std::vector<Error>& warnings);
 };
 
-constexpr std::array<Architecture, 8> kArchitectures{{
+constexpr auto kArchitectures = std::to_array<Architecture>({
     {"llama", make_decoder},
     {"qwen2", make_decoder},
+    {"qwen2_moe", make_decoder},
     {"qwen3", make_decoder},
+    {"qwen3_moe", make_decoder},
     {"qwen3_next", make_hybrid},
     {"qwen3_5", make_hybrid},
     {"qwen3_5_text", make_hybrid},
     {"qwen3_5_moe", make_hybrid},
     {"qwen3_5_moe_text", make_hybrid},
-}};
+});
 
 }  // namespace
 

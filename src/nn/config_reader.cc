@@ -98,6 +98,22 @@ std::vector<double> ConfigReader::numbers(std::string_view key) {
   return out;
 }
 
+std::vector<int> ConfigReader::integers(std::string_view key) {
+  const auto list = value<Json>(key, Json::array(), &Json::is_array, "a list of integers");
+  std::vector<int> out;
+  for (const Json& item : list) {
+    const bool fits = item.is_number_integer() && item.get<int64_t>() >= std::numeric_limits<int>::min() &&
+                      item.get<int64_t>() <= std::numeric_limits<int>::max();
+    if (!fits) {
+      error(Error("config.type",
+                  {{"key", full(key)}, {"expected", "a list of integers"}, {"found", shown(item)}}));
+      return {};
+    }
+    out.push_back(item.get<int>());
+  }
+  return out;
+}
+
 std::vector<std::string> ConfigReader::strings(std::string_view key) {
   const auto list = value<Json>(key, Json::array(), &Json::is_array, "a list of strings");
   std::vector<std::string> out;

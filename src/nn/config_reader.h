@@ -30,6 +30,7 @@ class ConfigReader {
   std::optional<int> optional_integer(std::string_view key);
   std::optional<double> optional_number(std::string_view key);
   std::vector<double> numbers(std::string_view key);
+  std::vector<int> integers(std::string_view key);         // empty where absent
   std::vector<std::string> strings(std::string_view key);  // empty where absent
   const Json* object(std::string_view key);                // null where absent
 

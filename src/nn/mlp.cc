@@ -34,10 +34,6 @@ MoeConfig read_moe(ConfigReader& c, const MoeConfig& defaults) {
   out.normalise = c.boolean("norm_topk_prob", defaults.normalise);
   c.only("output_router_logits", {false});
   c.harmless({"router_aux_loss_coef"});
-  // A config must not size memory by itself, before the weights bear it out: eight times the most there is.
-  constexpr int kMaxExperts = 4096;
-  if (out.experts > kMaxExperts)
-    c.error(Error("config.range", {{"key", "num_experts"}, {"found", out.experts}}));
   if (out.top_k > out.experts)
     c.error(Error("config.range", {{"key", "num_experts_per_tok"}, {"found", out.top_k}}));
   return out;

@@ -26,6 +26,10 @@ struct MoeConfig {
   bool normalise = false;  // the weights of a row's experts sum to 1
 };
 
+// What Qwen2MoeConfig and Qwen3MoeConfig (transformers 5) have where a config is silent.
+inline constexpr MoeConfig kQwen2Moe{.experts = 60, .top_k = 4, .ffn = 1408, .shared_ffn = 5632};
+inline constexpr MoeConfig kQwen3Moe{.experts = 128, .top_k = 8, .ffn = 768};
+
 // num_experts (or num_local_experts), num_experts_per_tok, moe_intermediate_size, norm_topk_prob and, where
 // `defaults` has one, shared_expert_intermediate_size; the values of `defaults` where a key is absent.
 // router_aux_loss_coef is harmless, output_router_logits must be false: the loss has no auxiliary part.

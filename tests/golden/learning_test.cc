@@ -1,10 +1,11 @@
-// Learning against PyTorch: loss of a ragged batch, the gradient of every weight, and the losses of ten AdamW
-// steps. Data: tools/goldens/README.md, "learning".
+// Learning against PyTorch: loss of a ragged batch, the gradient of every weight (or of every factor of an
+// adapter), and the losses of ten AdamW steps. Data: tools/goldens/README.md, "learning".
 #include <cmath>
 
 #include "backend/cpu/cpu_backend.h"
 #include "golden/golden.h"
 #include "io/checkpoint.h"
+#include "io/peft.h"
 #include "models/model.h"
 #include "ops/cross_entropy.h"
 #include "train/optimizer.h"
@@ -17,10 +18,19 @@ struct Lesson {
   explicit Lesson(const Case& c) : expected(c.path("file")) {
     auto checkpoint = open_checkpoint(c.path("model"));
     EXPECT_TRUE(checkpoint) << checkpoint.error().debug();
-    auto loaded = load_model(checkpoint->config, *checkpoint->weights, *backend, {.trainable = true});
+    const bool full = !c.facts.contains("adapter");
+    auto loaded = load_model(checkpoint->config, *checkpoint->weights, *backend, {.trainable = full});
     EXPECT_TRUE(loaded) << loaded.error().debug();
     model = std::move(loaded->model);
+    WeightList list;
     model->visit(list);
+    weights = list.weights();
+    if (!full) {
+      auto adapter = read_peft_adapter(c.path("adapter"), weights, *backend, true);
+      EXPECT_TRUE(adapter) << adapter.error().debug();
+      set = adapter->set;
+      weights = set->weights();
+    }
     for (int i = 0; expected.has("document" + std::to_string(i)); ++i)
       documents.push_back(expected.ids("document" + std::to_string(i)));
   }
@@ -32,6 +42,8 @@ struct Lesson {
     Tape tape(gradients);
     Ctx cx{*backend, arena, backward ? &tape : nullptr};
     const Batch batch = dense_batch(documents);
+    const AdapterMap map{{0, batch.n_rows(), set}};
+    if (set) cx.adapters = &map;
     std::vector<int32_t> targets;
     for (const auto& d : documents) {
       targets.insert(targets.end(), d.begin() + 1, d.end());
@@ -50,7 +62,8 @@ struct Lesson {
   Arena arena{*backend};
   Gradients gradients{*backend};
   std::unique_ptr<Model> model;
-  WeightList list;
+  std::vector<Weight*> weights;     // those that learn
+  std::shared_ptr<AdapterSet> set;  // null: all weights of the model
   std::vector<std::vector<int32_t>> documents;
 };
 
@@ -71,14 +84,14 @@ TEST_P(Learning, LossGradientsAndTenSteps) {
     spread = std::max(spread, std::abs(static_cast<double>(losses.values[i]) - losses64.values[i]));
   const double tolerance = 4 * spread;
 
-  auto made = train::Optimizer::create(*lesson.backend, {.weight_decay = 0.1, .max_grad_norm = 1.0},
-                                       lesson.list.weights());
+  auto made =
+      train::Optimizer::create(*lesson.backend, {.weight_decay = 0.1, .max_grad_norm = 1.0}, lesson.weights);
   ASSERT_TRUE(made) << made.error().debug();
   train::Optimizer& optimizer = *made;
   for (size_t step = 0; step < norms.values.size(); ++step) {
     EXPECT_NEAR(lesson.loss(true), losses64.values[step], tolerance) << "step " << step;
     if (step == 0) {
-      for (const Weight* w : lesson.list.weights()) {
+      for (const Weight* w : lesson.weights) {
         const Tensor grad = lesson.gradients.of(*w);
         Host<float> got{{w->shape.dims().begin(), w->shape.dims().end()},
                         std::vector<float>(static_cast<size_t>(grad.elements()))};

@@ -1,4 +1,4 @@
-"""A second opinion in float64: the dense decoder (Llama, Qwen2, Qwen3) in a few lines of plain torch.
+"""A second opinion in float64: the decoder (Llama, Qwen2, Qwen3, dense or with experts) in a few lines of plain torch.
 
 transformers computes norms, softmax and rotary tables in f32 whatever the weights are, so its "f64" is none. This one is
 f64 throughout; the f32 goldens are held against it, and the difference is the measured error the tolerances start from.
@@ -35,6 +35,10 @@ def windows(config):
     n = config.num_hidden_layers
     if not getattr(config, "use_sliding_window", False):
         return [None] * n
+    if config.model_type == "qwen3_moe":
+        return [config.sliding_window] * n
+    if config.model_type == "qwen2_moe":
+        return [config.sliding_window if i < config.max_window_layers and i % 2 == 0 else None for i in range(n)]
     return [None if i < config.max_window_layers else config.sliding_window for i in range(n)]
 
 
@@ -71,6 +75,27 @@ class Dense64:
         out = torch.einsum("hqk,khd->qhd", scores.masked_fill(hidden, -math.inf).softmax(-1), v)
         return self.linear(layer + "o_proj", out.reshape(t, -1))
 
+    def mlp(self, name, h):
+        gate = torch.nn.functional.silu(self.linear(name + "gate_proj", h))
+        return self.linear(name + "down_proj", gate * self.linear(name + "up_proj", h))
+
+    def experts(self, name, h):
+        """Every token by itself: the weighted sum of its experts, and the shared expert under its gate."""
+        c, rows = self.config, []
+        gate_up, down = self.weights[name + "experts.gate_up_proj"], self.weights[name + "experts.down_proj"]
+        for x, p in zip(h, self.linear(name + "gate", h).softmax(-1)):
+            chosen = p.topk(c.num_experts_per_tok)
+            total = chosen.values.sum() if c.norm_topk_prob else 1.0
+            y = 0
+            for w, e in zip(chosen.values, chosen.indices):
+                g, u = (gate_up[e] @ x).chunk(2)
+                y = y + w / total * (down[e] @ (torch.nn.functional.silu(g) * u))
+            rows.append(y)
+        out = torch.stack(rows)
+        if name + "shared_expert.gate_proj.weight" in self.weights:
+            out = out + self.linear(name + "shared_expert_gate", h).sigmoid() * self.mlp(name + "shared_expert.", h)
+        return out
+
     def logits(self, ids):
         freq, scale = inverse_frequencies(self.config)
         angle = torch.arange(len(ids), dtype=torch.float64)[:, None] * freq
@@ -80,8 +105,8 @@ class Dense64:
             layer = f"model.layers.{i}."
             x = x + self.attention(layer + "self_attn.", self.norm(layer + "input_layernorm", x), cos, sin, window)
             h = self.norm(layer + "post_attention_layernorm", x)
-            gate = torch.nn.functional.silu(self.linear(layer + "mlp.gate_proj", h))
-            x = x + self.linear(layer + "mlp.down_proj", gate * self.linear(layer + "mlp.up_proj", h))
+            sparse = layer + "mlp.gate.weight" in self.weights
+            x = x + (self.experts if sparse else self.mlp)(layer + "mlp.", h)
         x = self.norm("model.norm", x)
         head = "model.embed_tokens" if self.config.tie_word_embeddings else "lm_head"
         return x @ self.weights[head + ".weight"].T

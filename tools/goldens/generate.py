@@ -23,6 +23,7 @@ import adapters
 import blocks
 import gguf_files
 import learning
+import moe
 import training
 from text_cases import GREEDY, LAST, LENGTHS, write_case
 from tiny import build_tokenizer, cases, dump_json, write_tokenizer
@@ -107,6 +108,7 @@ def main():
         tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=blocks.write_blocks(a.data, a.seed), learning=learned,
         adapters=adapters.write_adapters(a.data),
         training=training.write_training(a.data))
+    moe.merged(manifest, moe.write_moe(a.data, a.work, a.seed, not a.skip_llama_cpp))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)
 
 

@@ -14,6 +14,7 @@ LENGTHS = (1, 7, 33, 130)    # tokens of case0..3
 GREEDY = 32                  # greedy tokens after each
 LAST = 16                    # of case3 only the last rows of the logits are kept
 MIN_GAP = 0.01               # smallest distance of the two best logits at any greedy step
+MIN_ROUTER_GAP = 5e-4        # smallest distance of a chosen expert's logit to the best one that was not chosen
 MAX_ERROR = 1e-4             # largest difference between f32 and f64 logits of an accepted seed
 TAPS = ("embed_tokens", "layernorm", "_proj", "q_norm", "k_norm", ".norm")
 
@@ -53,7 +54,8 @@ def taps_of(model, ids):
 
     def hook(name):
         def keep(_module, _args, out):
-            got[name] = (out[0] if isinstance(out, tuple) else out)[0].clone()
+            out = out[0] if isinstance(out, tuple) else out
+            got[name] = (out if out.dim() == 2 else out[0]).clone()     # parts of a mixture see [T, …] without a batch
         return keep
     for name, module in model.model.named_modules(prefix="model"):
         is_layer = name.rsplit(".", 1)[0].endswith("layers") and name.rsplit(".", 1)[-1].isdigit()
@@ -91,13 +93,35 @@ def error_against_f64(model, prompts):
     return max(float((second.logits(p) - logits_of(model, p).double()).abs().max()) for p in prompts)
 
 
+@torch.no_grad()
+def router_gap(model, ids):
+    """The smallest distance of a chosen router logit to one that was not, over all layers and tokens; inf: no router."""
+    gaps, handles = [float("inf")], []
+
+    def hook(k):
+        def keep(_module, _args, out):
+            best = out[0].topk(k + 1).values
+            gaps.append(float((best[:, k - 1] - best[:, k]).min()))
+        return keep
+    for name, module in model.named_modules():
+        if name.endswith("mlp.gate") and module.top_k < module.num_experts:
+            handles.append(module.register_forward_hook(hook(module.top_k)))
+    logits_of(model, ids)
+    for h in handles:
+        h.remove()
+    return min(gaps)
+
+
 def find(case, base_seed):
     """The first seed whose greedy tokens are safe from rounding."""
-    for attempt in range(500):
+    for attempt in range(case.attempt, case.attempt + 500):
         seed = seed_of(base_seed, case.name, attempt)
         model, prompts = build(case, seed), prompts_of(seed)
         expected, gap, taps = expected_of(model, prompts)
         if expected is None:
+            continue
+        whole = [torch.cat([ids, expected[f"case{i}.greedy"]]) for i, ids in enumerate(prompts)]
+        if min(router_gap(model, ids) for ids in whole) < MIN_ROUTER_GAP:
             continue
         distinct = sum(len(set(v.tolist())) for k, v in expected.items() if k.endswith("greedy"))
         error = error_against_f64(model, prompts)

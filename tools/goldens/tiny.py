@@ -92,6 +92,7 @@ class Case:
     dtype: torch.dtype = torch.float32
     shard: str | None = None            # max_shard_size of save_pretrained
     legacy: dict = field(default_factory=dict)   # keys of config.legacy.json that differ from the common rule
+    attempt: int = 0                    # where the search for a safe seed begins: earlier ones are known not to be
     keep: bool = True                   # False: only made for its GGUF files
 
 
@@ -167,7 +168,7 @@ def fill(model, seed):
             elif "embed_tokens" in name:
                 p.copy_(0.5 * noise)
             else:
-                p.copy_((4.0 if "lm_head" in name else 1.4) / math.sqrt(p.shape[1]) * noise)
+                p.copy_((4.0 if "lm_head" in name else 1.4) / math.sqrt(p.shape[-1]) * noise)
             if "lm_head" in name or (tied and "embed_tokens" in name):
                 p[N_TEXT:] *= 0.25
     return model
@@ -192,12 +193,14 @@ def legacy_config(config, changes):
     old["rope_theta"] = scaling.pop("rope_theta")
     kind = scaling.pop("rope_type")
     # Llama 3.1 and Qwen3 say rope_type, older checkpoints (linear; YaRN of Qwen2.5) say type
-    key = "rope_type" if kind == "llama3" or config["model_type"] == "qwen3" else "type"
+    key = "rope_type" if kind == "llama3" or config["model_type"].startswith("qwen3") else "type"
     old["rope_scaling"] = None if kind == "default" else {key: kind, **scaling}
     if config["model_type"] == "llama":
         old["pretraining_tp"] = 1
         if old["head_dim"] * old["num_attention_heads"] == old["hidden_size"]:
             old.pop("head_dim")     # Llama 3 has none on the hub
+    if "num_local_experts" in old:
+        old["num_experts"] = old.pop("num_local_experts")
     old.update(changes)
     old["transformers_version"] = "4.51.0"
     return dict(sorted(old.items()))
