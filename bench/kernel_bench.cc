@@ -143,6 +143,37 @@ void products(Harness& h) {
       }
 }
 
+// One projection of the experts of Qwen3-30B-A3B (128, of which a token uses 8): bytes are those of the
+// experts that have rows, other ones at every call.
+void experts(Harness& h) {
+  constexpr int kExperts = 128, kUsed = 8;
+  for (const QuantFormat format : {QuantFormat::q4_0, QuantFormat::q8_0, QuantFormat::bf16})
+    for (const int64_t tokens : {1, 4, 256})
+      for (const Product p : {Product{2048, 768}, {768, 2048}}) {
+        const std::string name =
+            fmt::format("experts {} tokens={} K={} N={}", traits(format).name, tokens, p.k, p.n);
+        if (!h.wants(name)) continue;
+        const auto bytes = static_cast<size_t>(p.n * row_bytes(format, p.k));
+        std::vector<Weight> w = weights(h, format, p, bytes * (kExperts - 1));
+        const Tensor x = h.make({tokens * kUsed, p.k}), out = h.make({tokens * kUsed, p.n});
+        std::vector<std::vector<int32_t>> offsets;
+        double active = 0;
+        for (int i = 0; i < 61; ++i) {
+          std::vector<int32_t> count(kExperts + 1);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t j = 0; j < kUsed; ++j)  // distinct experts of a token
+              ++count[static_cast<size_t>((t * 37 + i * 11 + j * 16) % kExperts + 1)];
+          active += static_cast<double>(kExperts - std::count(count.begin() + 1, count.end(), 0)) / 61;
+          for (size_t e = 1; e < count.size(); ++e) count[e] += count[e - 1];
+          offsets.push_back(count);
+        }
+        h.run(name, 2.0 * static_cast<double>(tokens * kUsed * p.k * p.n),
+              active * static_cast<double>(bytes), [&](int i) {
+                h.backend().expert_linear(out, x, w, offsets[static_cast<size_t>(i) % offsets.size()]);
+              });
+      }
+}
+
 void gradients(Harness& h) {
   for (const Product p : kProducts) {
     if (p.n > 10000) continue;
@@ -232,6 +263,7 @@ int main(int argc, char** argv) {
                 : products == "f32_packed" ? qw::Products::f32_packed
                                            : qw::Products::f32);
   qw::products(h);
+  qw::experts(h);
   qw::gradients(h);
   qw::training(h);
   qw::attention(h);

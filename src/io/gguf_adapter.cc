@@ -52,23 +52,24 @@ class AdapterReader {
   Result<LoraAdapter> read(const std::vector<Weight*>& weights) {
     QW_TRY(must_be("general.type", "adapter"));
     QW_TRY(must_be("adapter.type", "lora"));
-    QW_TRY(must_be("general.architecture", config_.value("model_type", "")));
+    QW_TRY(must_be("general.architecture", gguf_architecture(config_.value("model_type", ""))));
     QW_TRY(const auto alpha, keys_.number("adapter.lora.alpha"));
     if (!alpha) return keys_.missing("adapter.lora.alpha");
     if (!std::isfinite(*alpha))
       return keys_.bad_value("adapter.lora.alpha", {"expected", ">= 0"}, {"found", *alpha});
-    std::map<std::string, const Weight*, std::less<>> by_name;
+    // The weights of each tensor of a file: one, or the experts of a layer.
+    std::map<std::string, std::vector<const Weight*>, std::less<>> by_name;
     for (const Weight* w : weights)
-      if (w->shape.rank() == 2 && w->name != kEmbedding) by_name.emplace(w->name, w);
+      if (const auto place = gguf_place(w->name); place && w->shape.rank() == 2 && w->name != kEmbedding)
+        by_name[place->tensor].push_back(w);
     LoraAdapter out{LoraSpec{.alpha = *alpha}, std::make_shared<AdapterSet>()};
     for (const auto& [name, tensor] : file_.tensors()) {
       if (!name.ends_with(kA) && !name.ends_with(kB)) return unknown(name);
       const std::string_view stem = name.substr(0, name.size() - kA.size());
-      const auto hf = hf_tensor_name(stem);
-      const auto base = hf ? by_name.find(*hf) : by_name.end();
+      const auto base = by_name.find(stem);
       if (base == by_name.end()) return unknown(name);
       if (name.ends_with(kA)) {
-        QW_TRY(add(out, *base->second, stem, *alpha));
+        QW_TRY(add(out, base->second, stem, *alpha));
       } else if (!file_.tensors().contains(fmt::format("{}{}", stem, kA))) {
         return fail("weights.missing", {{"file", keys_.name()}, {"tensor", fmt::format("{}{}", stem, kA)}});
       }
@@ -88,16 +89,34 @@ class AdapterReader {
     return fail("peft.tensor", {{"file", keys_.name()}, {"tensor", tensor}});
   }
 
-  Status add(LoraAdapter& out, const Weight& base, std::string_view gguf_name, double alpha) {
+  // `bases` are the one weight of a tensor, or the experts of a stack in order.
+  Status add(LoraAdapter& out, const std::vector<const Weight*>& bases, std::string_view gguf_name,
+             double alpha) {
     const std::string name_a = fmt::format("{}{}", gguf_name, kA),
                       name_b = fmt::format("{}{}", gguf_name, kB);
-    const GgufTensor& a = file_.tensors().at(name_a);
-    const int64_t rank = a.shape.front();
+    const std::vector<int64_t>& stored = file_.tensors().at(name_a).shape;
+    const int64_t rank = stored.size() < 2 ? 0 : stored.end()[-2];
+    const auto n = static_cast<int64_t>(bases.size());
+    const Weight& base = *bases.front();
+    const bool stack = gguf_place(base.name)->expert >= 0;
+    QW_TRY(const std::vector<float> all_a, values(name_a, stack ? n : 0, {rank, base.cols()}));
+    QW_TRY(const std::vector<float> all_b, values(name_b, stack ? n : 0, {base.rows(), rank}));
+    for (size_t e = 0; e < bases.size(); ++e) {
+      const auto part = [&](const std::vector<float>& all) {
+        const size_t size = all.size() / bases.size();
+        return std::vector<float>(all.begin() + static_cast<ptrdiff_t>(e * size),
+                                  all.begin() + static_cast<ptrdiff_t>((e + 1) * size));
+      };
+      QW_TRY(add_one(out, *bases[e], rank, part(all_a), part(all_b), alpha));
+    }
+    return {};
+  }
+
+  Status add_one(LoraAdapter& out, const Weight& base, int64_t rank, const std::vector<float>& a,
+                 const std::vector<float>& stored_b, double alpha) {
     const std::string module = lora_module(base.name);
     Lora lora;
-    QW_TRY(std::vector<float> values_a, values(name_a, {rank, base.cols()}));
-    QW_TRY(lora.a, weight(module + ".lora_A.weight", {rank, base.cols()}, values_a));
-    QW_TRY(const std::vector<float> stored_b, values(name_b, {base.rows(), rank}));
+    QW_TRY(lora.a, weight(module + ".lora_A.weight", {rank, base.cols()}, a));
     const int64_t head_rows = rotary_head_rows(config_, base.name);
     QW_TRY(lora.b, weight(module + ".lora_B.weight", {base.rows(), rank},
                           reordered(stored_b, rank, head_rows, true)));
@@ -111,16 +130,20 @@ class AdapterReader {
     return {};
   }
 
-  Result<std::vector<float>> values(const std::string& name, const Shape& shape) const {
+  // A matrix, or (n > 0) a stack of n.
+  Result<std::vector<float>> values(const std::string& name, int64_t n, Shape shape) const {
     const auto it = file_.tensors().find(name);
     if (it == file_.tensors().end())
       return fail("weights.missing", {{"file", keys_.name()}, {"tensor", name}});
     const GgufTensor& t = it->second;
-    if (t.shape.size() != 2 || t.shape[0] != shape[0] || t.shape[1] != shape[1] || shape[0] < 1)
+    std::vector<int64_t> expected(shape.dims().begin(), shape.dims().end());
+    if (n > 0) expected.insert(expected.begin(), n);
+    if (t.shape != expected || shape[0] < 1 || shape[1] < 1)
       return fail("weights.shape", {{"file", keys_.name()},
                                     {"tensor", name},
-                                    {"expected", shape.str()},
+                                    {"expected", fmt::format("[{}]", fmt::join(expected, ", "))},
                                     {"found", fmt::format("[{}]", fmt::join(t.shape, ", "))}});
+    if (n > 0) shape[0] *= n;
     if (!t.type->format)
       return fail("gguf.tensor_unsupported",
                   {{"file", keys_.name()}, {"tensor", name}, {"found", t.type->name}});
@@ -170,6 +193,61 @@ double common_alpha(const LoraAdapter& adapter) {
   return adapter.spec.alpha != 0 ? adapter.spec.alpha : 1.0;
 }
 
+// One tensor pair of the file: one weight's factors, or those of the experts of a layer; an expert without an
+// adapter has zeros.
+struct Stack {
+  std::vector<const Lora*> loras;
+  std::string name;  // of the first weight, Hugging Face's
+  const Lora* any = nullptr;
+  int64_t rank = 0;  // the largest: smaller ones are filled with zeros
+  bool experts = false;
+};
+
+Result<std::map<std::string, Stack, std::less<>>> stacks_of(const LoraAdapter& adapter, const Json& config) {
+  std::map<std::string, Stack, std::less<>> out;
+  for (const auto& [name, lora] : adapter.set->all()) {
+    const auto place = gguf_place(name);
+    if (!place || name == kEmbedding)
+      return fail("gguf.cannot_hold", {{"key", lora_module(name)}, {"found", "tie_word_embeddings"}});
+    Stack& stack = out[place->tensor];
+    stack.experts = place->expert >= 0;
+    if (stack.loras.empty()) {
+      stack.name = name;
+      stack.any = &lora;
+      const int n = config.value("num_experts", config.value("num_local_experts", 0));
+      stack.loras.resize(stack.experts ? static_cast<size_t>(std::max(n, 1)) : 1);
+    }
+    const auto at = static_cast<size_t>(std::max(place->expert, 0));
+    QW_CHECK(at < stack.loras.size(), "an adapter of another model: {}", name);
+    stack.loras[at] = &lora;
+    stack.rank = std::max(stack.rank, lora.a.rows());
+  }
+  return out;
+}
+
+// A of a stack [n · rank, in] and B [n · out, rank]; llama.cpp multiplies by alpha / rank.
+std::pair<std::vector<float>, std::vector<float>> factors_of(const Stack& stack, double alpha,
+                                                             const Json& config, Backend& backend) {
+  const auto rank = static_cast<size_t>(stack.rank), in = static_cast<size_t>(stack.any->a.cols()),
+             rows = static_cast<size_t>(stack.any->b.rows());
+  std::vector<float> a(stack.loras.size() * rank * in), b(stack.loras.size() * rows * rank);
+  for (size_t e = 0; e < stack.loras.size(); ++e) {
+    if (stack.loras[e] == nullptr) continue;
+    const Lora& lora = *stack.loras[e];
+    const std::vector<float> own_a = f32_of(lora.a, backend);
+    const std::vector<float> own_b =
+        reordered(f32_of(lora.b, backend), lora.a.rows(), rotary_head_rows(config, stack.name), false);
+    std::copy(own_a.begin(), own_a.end(), a.begin() + static_cast<ptrdiff_t>(e * rank * in));
+    const double rest = lora.scale * static_cast<double>(stack.rank) / alpha;
+    const auto own_rank = static_cast<size_t>(lora.a.rows());
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t i = 0; i < own_rank; ++i)
+        b[(e * rows + row) * rank + i] =
+            static_cast<float>(static_cast<double>(own_b[row * own_rank + i]) * rest);
+  }
+  return {std::move(a), std::move(b)};
+}
+
 }  // namespace
 
 Result<LoraAdapter> read_adapter(const fs::path& path, const Json& config,
@@ -184,28 +262,26 @@ Status write_gguf_adapter(const fs::path& file, const LoraAdapter& adapter, cons
                           Backend& backend) {
   const double alpha = common_alpha(adapter);
   GgufMetadata metadata;
-  metadata.text("general.architecture", config.value("model_type", ""));
+  metadata.text("general.architecture", gguf_architecture(config.value("model_type", "")));
   metadata.text("general.type", "adapter");
   metadata.text("general.name", file.stem().string());
   metadata.text("adapter.type", "lora");
   metadata.f32("adapter.lora.alpha", alpha);
+  QW_TRY(const auto stacks, stacks_of(adapter, config));
   std::vector<GgufTensorPlan> plans;
-  for (const auto& [name, lora] : adapter.set->all()) {
-    const auto gguf = gguf_tensor_name(name);
-    if (!gguf || name == kEmbedding)
-      return fail("gguf.cannot_hold", {{"key", lora_module(name)}, {"found", "tie_word_embeddings"}});
-    plans.push_back({fmt::format("{}{}", *gguf, kA), QuantFormat::f32, {lora.a.rows(), lora.a.cols()}});
-    plans.push_back({fmt::format("{}{}", *gguf, kB), QuantFormat::f32, {lora.b.rows(), lora.b.cols()}});
+  for (const auto& [name, stack] : stacks) {
+    const auto shape = [&, n = static_cast<int64_t>(stack.loras.size())](int64_t rows, int64_t cols) {
+      return stack.experts ? std::vector<int64_t>{n, rows, cols} : std::vector<int64_t>{rows, cols};
+    };
+    plans.push_back(
+        {fmt::format("{}{}", name, kA), QuantFormat::f32, shape(stack.rank, stack.any->a.cols())});
+    plans.push_back(
+        {fmt::format("{}{}", name, kB), QuantFormat::f32, shape(stack.any->b.rows(), stack.rank)});
   }
   QW_TRY(GgufWriter writer, GgufWriter::create(file, metadata, plans));
   size_t i = 0;
-  for (const auto& [name, lora] : adapter.set->all()) {
-    const int64_t rank = lora.a.rows();
-    const std::vector<float> a = f32_of(lora.a, backend);
-    std::vector<float> b = reordered(f32_of(lora.b, backend), rank, rotary_head_rows(config, name), false);
-    const double rest = lora.scale * static_cast<double>(rank) / alpha;
-    if (rest != 1.0)
-      for (float& v : b) v = static_cast<float>(static_cast<double>(v) * rest);
+  for (const auto& [name, stack] : stacks) {
+    const auto [a, b] = factors_of(stack, alpha, config, backend);
     QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(a))));
     QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(b))));
   }

@@ -141,7 +141,7 @@ Result<Words> read_words(const Json& config) {
   w.head_dim = c.integer("head_dim", w.type == "qwen3" ? 128 : per_head);  // the reference classes' defaults
   w.names_head_dim = c.has("head_dim") || w.head_dim != per_head;
   if (w.type == "qwen2_moe" || w.type == "qwen3_moe") {
-    w.type.erase(w.type.find('_'), 1);
+    w.type = gguf_architecture(w.type);
     QW_TRY(read_experts(c, w));
   }
   if (w.type != "llama" && c.boolean("use_sliding_window", false))

@@ -77,6 +77,11 @@ std::optional<std::string> hf_tensor_name(std::string_view name) {
   return fmt::format("model.layers.{}.{}.{}", rest.substr(0, end), *layer, kind);
 }
 
+std::string_view gguf_architecture(std::string_view model_type) {
+  constexpr auto kOther = std::to_array<Row>({{"qwen2_moe", "qwen2moe"}, {"qwen3_moe", "qwen3moe"}});
+  return look_up(kOther, model_type).value_or(model_type);
+}
+
 std::optional<GgufPlace> gguf_place(std::string_view name) {
   constexpr std::string_view kExperts = ".mlp.experts.";
   const size_t at = name.find(kExperts);

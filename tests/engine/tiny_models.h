@@ -86,7 +86,7 @@ class RandomSource : public WeightSource {
   QuantFormat format_;
 };
 
-// A small config.json of "llama", "qwen2" or "qwen3".
+// A small config.json of "llama", "qwen2", "qwen3", "qwen2_moe" or "qwen3_moe".
 inline Json tiny_config(const std::string& type, std::mt19937& rng) {
   auto pick = [&](std::initializer_list<int> values) {
     return values.begin()[std::uniform_int_distribution<size_t>(0, values.size() - 1)(rng)];
@@ -103,7 +103,15 @@ inline Json tiny_config(const std::string& type, std::mt19937& rng) {
             {"rms_norm_eps", 1e-6},
             {"rope_theta", 10000.0},
             {"tie_word_embeddings", pick({0, 1}) == 1}};
-  if (type == "qwen2") {
+  if (type.ends_with("_moe")) {
+    c["num_experts"] = pick({2, 5, 8, 33});
+    c["num_experts_per_tok"] = pick({1, 2});
+    c["moe_intermediate_size"] = pick({32, 40});
+    c["norm_topk_prob"] = pick({0, 1}) == 1;
+    c["decoder_sparse_step"] = pick({1, 1, 2});
+    if (type == "qwen2_moe") c["shared_expert_intermediate_size"] = pick({32, 56});
+  }
+  if (type.starts_with("qwen2")) {
     c["hidden_size"] = heads * pick({8, 16, 20});
   } else {
     c["hidden_size"] = pick({32, 48, 64});

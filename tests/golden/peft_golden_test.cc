@@ -70,7 +70,11 @@ TEST_P(PeftGolden, WrittenAgainIsTheSameAdapter) {
   }
   const Json peft = parse_json_file(GetParam().path("adapter") / "adapter_config.json").value();
   const Json ours = parse_json_file(out / "adapter_config.json").value();
-  for (const auto& [key, value] : ours.items()) EXPECT_EQ(value, peft.value(key, Json())) << key;
+  // An adapter over stacked parameters is written expert by expert: other modules, other ranks by name.
+  const bool stacked = !peft.value("target_parameters", Json()).empty();
+  for (const auto& [key, value] : ours.items())
+    if (!stacked || (key != "target_modules" && key != "rank_pattern" && key != "alpha_pattern"))
+      EXPECT_EQ(value, peft.value(key, Json())) << key;
   if (keep == nullptr) fs::remove_all(parent);
 }
 

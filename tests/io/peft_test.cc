@@ -123,7 +123,6 @@ TEST_F(PeftTest, RefusesByNameWhatItCannotCompute) {
                                                           {"layer_replication", {{0, 1}}},
                                                           {"use_qalora", true},
                                                           {"trainable_token_indices", {1, 2}},
-                                                          {"target_parameters", {"x"}},
                                                           {"megatron_config", {{"a", 1}}},
                                                           {"init_lora_weights", "pissa"},
                                                           {"init_lora_weights", "loftq"},
@@ -360,6 +359,82 @@ TEST_F(PeftTest, WritesWhatItReads) {
       EXPECT_EQ(back->set->find(name)->scale, lora.scale);
     }
   }
+}
+
+// Experts in stacks (PEFT's target_parameters): 3 experts, hidden 4, ffn 5, rank 2.
+struct PeftStackTest : PeftTest {
+  const std::string experts = "model.layers.0.mlp.experts";
+  PeftStackTest() {
+    model.owned.clear();
+    model.list.clear();
+    for (int e = 0; e < 3; ++e)
+      for (const auto& [name, shape] :
+           {std::pair{"gate_proj", Shape{5, 4}}, {"up_proj", Shape{5, 4}}, {"down_proj", Shape{4, 5}}}) {
+        Weight w;
+        w.name = fmt::format("{}.{}.{}.weight", experts, e, name);
+        w.shape = shape;
+        model.owned.push_back(w);
+      }
+    for (Weight& w : model.owned) model.list.push_back(&w);
+    Json c = plain_config();
+    c["target_modules"] = Json::array();
+    c["target_parameters"] = {"experts.gate_up_proj", "experts.down_proj"};
+    config(c);
+  }
+  // A and B hold their own indices.
+  void counted(const std::vector<SafetensorsPlan>& plans) {
+    auto w = SafetensorsWriter::create(dir / "adapter_model.safetensors", plans).value();
+    for (size_t i = 0; i < plans.size(); ++i) {
+      std::vector<float> v(static_cast<size_t>(plans[i].shape[0] * plans[i].shape[1]));
+      for (size_t k = 0; k < v.size(); ++k) v[k] = static_cast<float>(k);
+      ASSERT_TRUE(w.write(i, 0, std::span<const float>(v)));
+    }
+    ASSERT_TRUE(w.finish());
+  }
+  std::vector<SafetensorsPlan> stack(const std::string& module, int64_t in, int64_t out, int64_t rank = 2) {
+    return {{"base_model.model." + module + ".lora_A.weight", "F32", {3 * rank, in}},
+            {"base_model.model." + module + ".lora_B.weight", "F32", {out, 3 * rank}}};
+  }
+};
+
+TEST_F(PeftStackTest, SlicesOfEveryExpert) {
+  auto plans = stack(experts + ".base_layer", 4, 10);
+  const auto down = stack(experts, 5, 4);
+  plans.insert(plans.end(), down.begin(), down.end());
+  counted(plans);
+  const auto a = read();
+  ASSERT_TRUE(a) << a.error().debug();
+  EXPECT_EQ(a->set->all().size(), 9U);
+  const Lora* up = a->set->find(experts + ".1.up_proj.weight");
+  ASSERT_NE(up, nullptr);
+  EXPECT_EQ(up->scale, 3.0);
+  // A: rows 2 and 3 of [6, 4]. B: rows 5 to 9 of [10, 6], of which columns 1 and 4 are expert 1's.
+  EXPECT_EQ(values(up->a), (std::vector<float>{8, 9, 10, 11, 12, 13, 14, 15}));
+  EXPECT_EQ(values(up->b), (std::vector<float>{31, 34, 37, 40, 43, 46, 49, 52, 55, 58}));
+  EXPECT_EQ(a->set->find(experts + ".2.down_proj.weight")->b.shape, (Shape{4, 2}));
+  EXPECT_EQ(lora_rank(a->spec, experts + ".1.up_proj"), 2);
+}
+
+// Older versions of PEFT took a stack [E, out, in] as [E, in, out].
+TEST_F(PeftStackTest, TheOlderLayoutIsTheTransposed) {
+  counted(stack(experts, 10, 4));
+  const auto a = read();
+  ASSERT_TRUE(a) << a.error().debug();
+  const Lora* gate = a->set->find(experts + ".0.gate_proj.weight");
+  ASSERT_NE(gate, nullptr);
+  EXPECT_EQ(gate->a.shape, (Shape{2, 4}));
+  EXPECT_EQ(values(gate->a),
+            (std::vector<float>{0, 6, 12, 18, 3, 9, 15, 21}));  // columns 0 and 3 of B [4, 6]
+  EXPECT_EQ(values(gate->b), (std::vector<float>{0, 10, 1, 11, 2, 12, 3, 13, 4, 14}));
+}
+
+TEST_F(PeftStackTest, RefusesSizesThatFitNoStack) {
+  for (const auto& plans : {stack(experts, 4, 9), stack(experts, 3, 10), stack(experts, 4, 10, 3)}) {
+    counted(plans);
+    EXPECT_NE(code().find("weights.shape"), std::string::npos) << code();
+  }
+  counted({stack(experts, 4, 10)[0]});
+  EXPECT_NE(code(), "");
 }
 
 }  // namespace
