@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -40,7 +41,9 @@ StoredTensor slice_of(const StoredTensor& stack, int64_t e, int64_t begin, int64
 Status split(const std::string& name, const Stack& stack, const StoredTensor& t,
              std::map<std::string, StoredTensor, std::less<>>& out) {
   const bool pair = stack.projection == "gate_up_proj";
-  if (t.shape.size() != 3 || (pair && t.shape[1] % 2 != 0))
+  // An empty stack could claim any number of experts.
+  const bool empty = std::any_of(t.shape.begin(), t.shape.end(), [](int64_t d) { return d < 1; });
+  if (t.shape.size() != 3 || empty || (pair && t.shape[1] % 2 != 0))
     return fail("weights.shape", {{"file", t.file},
                                   {"tensor", name},
                                   {"expected", pair ? "[experts, 2 n, m]" : "[experts, n, m]"},

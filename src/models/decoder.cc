@@ -36,21 +36,9 @@ struct DecoderConfig {
 // out.
 constexpr int kMaxLayers = 4096;
 constexpr int kMaxHeadDim = 65536;
-constexpr int kMaxExperts = 1 << 18;  // of all layers together
 
 void limit(ConfigReader& c, std::string_view key, int value, int max) {
   if (value > max) c.error(Error("config.range", {{"key", key}, {"found", value}}));
-}
-
-// The layers that have experts: every decoder_sparse_step-th, but for those named in mlp_only_layers.
-void read_experts(ConfigReader& c, DecoderConfig& d) {
-  d.moe = nn::read_moe(c, d.info.model_type == "qwen2_moe" ? nn::kQwen2Moe : nn::kQwen3Moe);
-  limit(c, "num_experts", d.moe.experts, kMaxExperts / d.info.n_layers);
-  const int step = c.integer("decoder_sparse_step", 1);
-  const std::vector<int> dense = c.integers("mlp_only_layers");
-  for (int il = 0; il < d.info.n_layers; ++il)
-    d.sparse[static_cast<size_t>(il)] =
-        (il + 1) % step == 0 && std::find(dense.begin(), dense.end(), il) == dense.end();
 }
 
 // What differs between the types. Defaults are those of LlamaConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig
@@ -78,7 +66,10 @@ void read_variant(ConfigReader& c, DecoderConfig& d) {
                                                   : WindowRule::from_max_layer;
     d.window = nn::read_windows(c, rule, d.info.n_layers);
   }
-  if (type.ends_with("_moe")) read_experts(c, d);
+  if (type.ends_with("_moe")) {
+    d.moe = nn::read_moe(c, type == "qwen2_moe" ? nn::kQwen2Moe : nn::kQwen3Moe);
+    d.sparse = nn::read_sparse_layers(c, d.info.n_layers);
+  }
   d.qk_norm = type.starts_with("qwen3");
 }
 

@@ -38,19 +38,6 @@ std::vector<bool> read_layer_types(ConfigReader& c, int n_layers) {
   return linear;
 }
 
-// Layers without experts: decoder_sparse_step and mlp_only_layers, of qwen3_next alone.
-std::vector<bool> read_sparse_layers(ConfigReader& c, int n_layers) {
-  std::vector<bool> sparse(static_cast<size_t>(n_layers), true);
-  const int step = c.integer("decoder_sparse_step", 1);
-  const std::vector<double> dense =
-      c.has("mlp_only_layers") ? c.numbers("mlp_only_layers") : std::vector<double>{};
-  c.harmless({"mlp_only_layers"});
-  for (size_t il = 0; il < sparse.size(); ++il)
-    sparse[il] = (static_cast<int>(il) + 1) % step == 0 &&
-                 std::find(dense.begin(), dense.end(), static_cast<double>(il)) == dense.end();
-  return sparse;
-}
-
 // partial_rotary_factor stands in rope_parameters, or at the top; mrope_section in rope_parameters or
 // rope_scaling. For text the three rows of positions are equal, so that sections only have to fit.
 void read_rotation(ConfigReader& c, const Json& json, int max_positions, HybridConfig& h) {
@@ -104,7 +91,7 @@ void read_variant(ConfigReader& c, HybridConfig& h) {
   h.sparse.assign(static_cast<size_t>(n), experts);
   if (next) {
     h.moe = nn::read_moe(c, {.experts = 512, .top_k = 10, .ffn = 512, .shared_ffn = 512, .normalise = true});
-    h.sparse = read_sparse_layers(c, n);
+    h.sparse = nn::read_sparse_layers(c, n);
   } else if (experts) {
     h.moe = nn::read_moe(c, {.experts = 256, .top_k = 8, .ffn = 512, .shared_ffn = 512, .normalise = true});
     c.only("norm_topk_prob", {true});

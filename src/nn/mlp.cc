@@ -1,5 +1,7 @@
 #include "nn/mlp.h"
 
+#include <algorithm>
+
 #include "ops/add.h"
 #include "ops/expert_linear.h"
 #include "ops/gate_rows.h"
@@ -34,9 +36,23 @@ MoeConfig read_moe(ConfigReader& c, const MoeConfig& defaults) {
   out.normalise = c.boolean("norm_topk_prob", defaults.normalise);
   c.only("output_router_logits", {false});
   c.harmless({"router_aux_loss_coef"});
+  // A config must not size memory by itself, before the weights bear it out: ten times what any model has.
+  constexpr int kMaxExperts = 1 << 18;  // of all layers together
+  const int layers = c.integer("num_hidden_layers", 1);
+  if (out.experts > kMaxExperts / layers)
+    c.error(Error("config.range", {{"key", "num_experts"}, {"found", out.experts}}));
   if (out.top_k > out.experts)
     c.error(Error("config.range", {{"key", "num_experts_per_tok"}, {"found", out.top_k}}));
   return out;
+}
+
+std::vector<bool> read_sparse_layers(ConfigReader& c, int n_layers) {
+  const int step = c.integer("decoder_sparse_step", 1);
+  const std::vector<int> dense = c.integers("mlp_only_layers");
+  std::vector<bool> sparse;
+  for (int il = 0; il < n_layers; ++il)
+    sparse.push_back((il + 1) % step == 0 && std::find(dense.begin(), dense.end(), il) == dense.end());
+  return sparse;
 }
 
 void Moe::visit(Visitor& v, std::string_view name, int64_t hidden) {

@@ -35,6 +35,8 @@ inline constexpr MoeConfig kQwen3Moe{.experts = 128, .top_k = 8, .ffn = 768};
 // router_aux_loss_coef is harmless, output_router_logits must be false: the loss has no auxiliary part.
 // Errors stay in `c`.
 MoeConfig read_moe(ConfigReader& c, const MoeConfig& defaults);
+// The layers that have experts: every decoder_sparse_step-th, but for those named in mlp_only_layers.
+std::vector<bool> read_sparse_layers(ConfigReader& c, int n_layers);
 
 // Σ over the top_k experts of a row of weight · expert(x), plus sigmoid(shared_gate(x)) · shared(x).
 struct Moe {

@@ -68,7 +68,7 @@ def gguf(pairs, tensors, version=3, alignment=32):
     return head + (bytes(-len(head) % alignment) + data if tensors else b"")
 
 
-def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False):
+def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False, experts=0):
     """2 heads, 1 kv head, 1 layer, vocabulary 5; small, so that mutations meet the metadata: hidden and ffn 8 (32 for blocks)."""
     d = 32 if q8 else 8
     pairs = [("general.architecture", STRING, arch), (f"{arch}.block_count", U32, 1), (f"{arch}.context_length", U32, 64),
@@ -106,7 +106,13 @@ def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False
         add(layer + "attn_k_norm.weight", d // 2)
     add(layer + "ffn_norm.weight", d)
     for part in ("gate", "up", "down"):
-        add(f"{layer}ffn_{part}.weight", d, d)
+        add(f"{layer}ffn_{part}_exps.weight" if experts else f"{layer}ffn_{part}.weight", d, d, *([experts] if experts else []))
+        if arch == "qwen2moe":
+            add(f"{layer}ffn_{part}_shexp.weight", d, d)
+    if experts:
+        add(layer + "ffn_gate_inp.weight", d, experts)
+    if arch == "qwen2moe":
+        add(layer + "ffn_gate_inp_shexp.weight", d)
     return gguf(pairs, tensors)
 
 
@@ -124,6 +130,9 @@ put("gguf", "qwen2", model("qwen2", biases=True, extra=[
 put("gguf", "qwen3", model("qwen3", norms=True, extra=[
     ("qwen3.attention.key_length", U32, 4), ("qwen3.attention.value_length", U32, 4), ("qwen3.attention.sliding_window", U32, 8),
     ("qwen3.attention.sliding_window_pattern", ARRAY, (BOOL, [1]))]))
+for arch in ("qwen2moe", "qwen3moe"):
+    put("gguf", arch, model(arch, biases=arch == "qwen2moe", norms=arch == "qwen3moe", experts=3, extra=[
+        (f"{arch}.expert_count", U32, 3), (f"{arch}.expert_used_count", U32, 2), (f"{arch}.expert_feed_forward_length", U32, 8)]))
 
 # ---- config.json and generation_config.json
 base = dict(hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, vocab_size=400,
@@ -136,6 +145,10 @@ configs = {
                       use_sliding_window=True, sliding_window=16, max_window_layers=1, torch_dtype="bfloat16"),
     "qwen3": dict(base, model_type="qwen3", head_dim=32, attention_bias=True, sliding_window=16, use_sliding_window=True,
                   layer_types=["full_attention", "sliding_attention"], rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+    "qwen2_moe": dict(base, model_type="qwen2_moe", num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16, qkv_bias=True,
+                      shared_expert_intermediate_size=24, decoder_sparse_step=2, mlp_only_layers=[0], norm_topk_prob=False),
+    "qwen3_moe": dict(base, model_type="qwen3_moe", num_local_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
+                      norm_topk_prob=True, output_router_logits=False, router_aux_loss_coef=0.001),
     "linear": dict(base, model_type="llama", rope_theta=1e4, rope_scaling=dict(rope_type="linear", factor=2.0)),
     "explicit": dict(base, model_type="llama", rope_parameters=dict(rope_type="explicit_factors", rope_theta=1e4, factors=[1.0] * 8)),
     "generation": dict(bos_token_id=1, eos_token_id=[2, 3], do_sample=True, temperature=0.7, top_p=0.8, top_k=20, min_p=0.0,

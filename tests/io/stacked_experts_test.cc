@@ -73,7 +73,8 @@ TEST_F(StackedExperts, QuantisedRowsAreCutAtRows) {
 }
 
 TEST_F(StackedExperts, RefusesWhatIsNoStack) {
-  for (const std::vector<int64_t>& shape : {std::vector<int64_t>{6, 4}, {2, 5, 4}, {2, 2, 2, 4}, {12}}) {
+  for (const std::vector<int64_t>& shape :
+       {std::vector<int64_t>{6, 4}, {2, 5, 4}, {2, 2, 2, 4}, {12}, {1000000000000, 0, 4}}) {
     tensors.clear();
     add("model.layers.0.mlp.experts.gate_up_proj", shape);
     const Status s = split_stacked_experts(tensors);

@@ -231,5 +231,46 @@ TEST(Moe, BitsOfARowDoNotDependOnItsCompany) {
     }
 }
 
+TEST(MoeConfig, BothSpellingsAndLimits) {
+  const auto read = [](const Json& json, std::vector<Error>* unknown = nullptr) {
+    nn::ConfigReader c(json);
+    const nn::MoeConfig moe = nn::read_moe(c, nn::kQwen3Moe);
+    if (unknown != nullptr) *unknown = c.unknown_keys();
+    return std::pair(moe, c.status() ? std::string() : c.status().error().debug());
+  };
+  for (const char* key : {"num_experts", "num_local_experts"}) {
+    const auto [moe, error] = read({{key, 16}, {"num_experts_per_tok", 4}, {"num_hidden_layers", 3}});
+    EXPECT_EQ(error, "");
+    EXPECT_EQ(moe.experts, 16);
+    EXPECT_EQ(moe.top_k, 4);
+  }
+  const auto [reference, none] = read(Json::object());
+  EXPECT_EQ(none, "");
+  EXPECT_EQ(reference.experts, 128);
+  EXPECT_EQ(reference.top_k, 8);
+  EXPECT_FALSE(reference.normalise);
+  std::vector<Error> unknown;
+  read({{"num_experts", 4}, {"num_experts_per_tok", 2}, {"router_aux_loss_coef", 0.1}, {"moe_magic", 1}},
+       &unknown);
+  ASSERT_EQ(unknown.size(), 1U);
+  EXPECT_EQ(unknown[0].arg("key"), "moe_magic");
+  EXPECT_NE(read({{"num_experts", 4}, {"num_local_experts", 5}}).second, "");
+  EXPECT_NE(read({{"num_experts", 4}, {"num_experts_per_tok", 5}}).second, "");
+  EXPECT_NE(read({{"num_experts", 2000000000}, {"num_experts_per_tok", 8}}).second, "");
+  EXPECT_NE(read({{"num_experts", 4096}, {"num_hidden_layers", 4096}}).second, "");
+  EXPECT_NE(read({{"output_router_logits", true}}).second, "");
+  EXPECT_EQ(read({{"num_experts", 512}, {"num_experts_per_tok", 10}, {"num_hidden_layers", 60}}).second, "");
+}
+
+TEST(MoeConfig, SparseLayers) {
+  const Json json{{"decoder_sparse_step", 2}, {"mlp_only_layers", {3}}};
+  nn::ConfigReader c(json);
+  EXPECT_EQ(nn::read_sparse_layers(c, 6), (std::vector<bool>{false, true, false, false, false, true}));
+  const Json wrong{{"mlp_only_layers", {"a"}}};
+  nn::ConfigReader d(wrong);
+  nn::read_sparse_layers(d, 2);
+  EXPECT_FALSE(d.status());
+}
+
 }  // namespace
 }  // namespace qw
