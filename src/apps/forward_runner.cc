@@ -49,7 +49,7 @@ Batch ForwardRunner::make_batch(std::span<const int32_t> ids) const {
 
 Tensor ForwardRunner::forward(Batch batch, const Trace* trace) {
   arena_.reset();
-  Ctx cx{backend_, arena_, nullptr, trace};
+  Ctx cx{backend_, arena_, nullptr, trace, options_.inputs};
   const AdapterMap adapters{{0, batch.n_rows(), options_.adapter}};
   if (options_.adapter) cx.adapters = &adapters;
   const Tensor logits = model_.forward(cx, batch);

@@ -19,6 +19,7 @@ class ForwardRunner {
     int max_tokens = 0;  // of each stream
     DType kv = DType::f32;
     std::shared_ptr<const AdapterSet> adapter = nullptr;  // on every row; null: none
+    const InputTrace* inputs = nullptr;                   // of every product; null: none
   };
   enum class Rows { none, last, all };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/tokenizer_files.h"
+#include "io/hf_folder_writer.h"
 
 namespace qw::apps {
 
@@ -22,6 +23,25 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
     most = std::max(most, count.elements);
   }
   return best;
+}
+
+Status check_out(const std::filesystem::path& out) {
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
+  return fail("merge.out_exists", {{"file", out.string()}});
+}
+
+Status export_folder(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
+                     WeightRows& rows, const WriteProgress& progress) {
+  HfFolderPlan plan{.files_from = checkpoint.tokenizer_folder, .config = checkpoint.config, .format = format};
+  if (checkpoint.kind == CheckpointKind::gguf) {
+    // Only the result of a llama3 scaling is left in a GGUF file.
+    if (plan.config["rope_parameters"]["rope_type"] == "explicit_factors")
+      return fail("merge.gguf_to_folder", {{"file", checkpoint.path.string()}});
+    QW_TRY(plan.files, folder_files(checkpoint));
+  }
+  return write_hf_folder(out, plan, rows, progress);
 }
 
 Result<GgufModelPlan> gguf_plan(const Checkpoint& checkpoint, QuantFormat format) {

@@ -2,12 +2,14 @@
 // tests/e2e/train_test.cc
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string_view>
 
 #include "core/dtype.h"
 #include "io/checkpoint.h"
 #include "io/gguf_export.h"
+#include "io/weight_rows.h"
 
 namespace qw::apps {
 
@@ -17,6 +19,14 @@ std::optional<QuantFormat> format_named(std::string_view name);
 // The float format that most numbers of the checkpoint have; bf16 where blocks are among them, f32 where it
 // has no weights.
 QuantFormat usual_format(const Checkpoint& checkpoint);
+
+// Nothing of the user's is written over. Errors: merge.out_exists (args file).
+Status check_out(const std::filesystem::path& out);
+
+// The weights as a folder of Hugging Face, with the checkpoint's tokenizer and other files. Errors:
+// merge.gguf_to_folder (args file), those of write_hf_folder.
+Status export_folder(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
+                     WeightRows& rows, const WriteProgress& progress);
 
 // The checkpoint as one GGUF file, its tokenizer included. Errors: text.*.
 Result<GgufModelPlan> gguf_plan(const Checkpoint& checkpoint, QuantFormat format);

@@ -16,11 +16,16 @@ class Tape;
 // Receives named values of a forward pass ("embed", "layers.3", "layers.3.self_attn.q_proj", "norm").
 using Trace = std::function<void(std::string_view name, const Tensor& value)>;
 
+// Receives what every matrix is multiplied with, [T, K]: of an expert its own rows, also where there are
+// none.
+using InputTrace = std::function<void(const Weight& w, const Tensor& x)>;
+
 struct Ctx {
   Backend& backend;
   Arena& arena;
   Tape* tape = nullptr;                  // null: inference, nothing is recorded
   const Trace* trace = nullptr;          // null: no taps
+  const InputTrace* inputs = nullptr;    // null: nobody asks
   const AdapterMap* adapters = nullptr;  // null: the base model alone
   // Under a tape: dropout before the adapters, as PEFT has it. One key a step and micro-batch.
   struct {

@@ -1,9 +1,11 @@
 #include "io/file_kind.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cstdint>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 namespace qw {
@@ -64,6 +66,12 @@ Error foreign_file_error(std::span<const std::byte> bytes, std::string_view file
     error.with("begin", begin);
   }
   return error;
+}
+
+bool is_gguf(const std::filesystem::path& path) {
+  std::array<char, 4> magic{};
+  std::ifstream in(path, std::ios::binary);
+  return in.read(magic.data(), magic.size()) && std::string_view(magic.data(), magic.size()) == "GGUF";
 }
 
 }  // namespace qw

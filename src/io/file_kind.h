@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <string_view>
 
@@ -16,5 +17,8 @@ namespace qw {
 // file_kind.compressed, file_kind.safetensors, file_kind.gguf, file_kind.json, file_kind.text,
 // file_kind.unknown (also args begin: first bytes in hexadecimal).
 Error foreign_file_error(std::span<const std::byte> bytes, std::string_view file);
+
+// Whether `path` is a file that begins as GGUF files do.
+bool is_gguf(const std::filesystem::path& path);
 
 }  // namespace qw

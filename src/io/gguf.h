@@ -49,6 +49,8 @@ class GgufValue {
   std::optional<std::vector<GgufValue>> as_items() const;
   std::optional<std::vector<std::string_view>> as_strings() const;
   std::optional<std::vector<int64_t>> as_ints() const;
+  // A scalar's bytes, a string's text, an array's elements as they stand in the file.
+  std::span<const std::byte> encoded() const { return data_; }
 
  private:
   GgufType type_ = GgufType::u8;

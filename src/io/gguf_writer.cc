@@ -80,12 +80,23 @@ void GgufMetadata::ints(std::string_view key, std::span<const int32_t> values) {
   for (const int32_t v : values) put(bytes_, v);
 }
 
+void GgufMetadata::value(std::string_view key, const GgufValue& v) {
+  begin(key, id_of(v.type()));
+  if (v.type() == GgufType::string) put(bytes_, uint64_t{v.encoded().size()});
+  if (v.type() == GgufType::array) {
+    put(bytes_, id_of(v.element()));
+    put(bytes_, v.count());
+  }
+  bytes_.append(reinterpret_cast<const char*>(v.encoded().data()), v.encoded().size());
+}
+
 int64_t gguf_tensor_bytes(const GgufTensorPlan& plan) {
-  QW_CHECK(!plan.shape.empty() && plan.shape.back() % traits(plan.format).block == 0,
-           "{}: rows are no whole blocks", plan.name);
-  int64_t rows = 1;
-  for (size_t i = 0; i + 1 < plan.shape.size(); ++i) rows *= plan.shape[i];
-  return rows * row_bytes(plan.format, plan.shape.back());
+  const int64_t block = plan.type != nullptr ? plan.type->block : traits(plan.format).block;
+  const int64_t bytes = plan.type != nullptr ? plan.type->block_bytes : traits(plan.format).block_bytes;
+  QW_CHECK(!plan.shape.empty() && plan.shape.back() % block == 0, "{}: rows are no whole blocks", plan.name);
+  int64_t blocks = plan.shape.back() / block;
+  for (size_t i = 0; i + 1 < plan.shape.size(); ++i) blocks *= plan.shape[i];
+  return blocks * bytes;
 }
 
 Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, const GgufMetadata& metadata,
@@ -102,7 +113,7 @@ Result<GgufWriter> GgufWriter::create(const std::filesystem::path& path, const G
     put_text(head, plan.name);
     put(head, static_cast<uint32_t>(plan.shape.size()));
     for (auto d = plan.shape.rbegin(); d != plan.shape.rend(); ++d) put(head, static_cast<uint64_t>(*d));
-    put(head, ggml_type_of(plan.format));
+    put(head, plan.type != nullptr ? plan.type->id : ggml_type_of(plan.format));
     put(head, static_cast<uint64_t>(end));
     spans.push_back({.begin = end, .bytes = gguf_tensor_bytes(plan)});
     end = aligned(end + spans.back().bytes);

@@ -12,6 +12,7 @@
 
 #include "base/atomic_file.h"
 #include "core/dtype.h"
+#include "io/gguf.h"
 
 namespace qw {
 
@@ -25,6 +26,8 @@ class GgufMetadata {
   void flag(std::string_view key, bool value);
   void texts(std::string_view key, std::span<const std::string_view> values);
   void ints(std::string_view key, std::span<const int32_t> values);
+  // As it stands in another file.
+  void value(std::string_view key, const GgufValue& value);
 
   uint64_t count() const { return count_; }
   const std::string& bytes() const { return bytes_; }
@@ -38,8 +41,9 @@ class GgufMetadata {
 
 struct GgufTensorPlan {
   std::string name;
-  QuantFormat format = QuantFormat::f32;  // f32, f16, bf16, q8_0
+  QuantFormat format = QuantFormat::f32;  // one that GGUF has
   std::vector<int64_t> shape;             // row-major: [rows, columns]; rows of whole blocks
+  const GgmlType* type = nullptr;         // in the place of `format`, where a tensor is copied
 };
 
 // Appears whole at finish() (atomic_file.h).

@@ -57,6 +57,11 @@ Tensor expert_linear(Ctx& cx, const Tensor& x, const Routing& routing, std::span
   d.arg("x", x, "RK").arg("rows", routing.rows, "R").arg(w.front().name, w.front().shape, "NK");
   QW_CHECK(w.size() + 1 == groups->offsets.size(), "expert_linear: {} weights, routed to {}", w.size(),
            groups->offsets.size() - 1);
+  if (cx.inputs != nullptr)
+    for (size_t e = 0; e < w.size(); ++e) {
+      const Group g = group_of(*groups, e);
+      (*cx.inputs)(w[e], x.slice(0, g.begin, g.n));
+    }
   Tensor out = cx.alloc({d['R'], d['N']});
   cx.backend.expert_linear(out, x, w, groups->offsets);
   std::vector<LoraUse> uses;

@@ -11,6 +11,7 @@ Tensor linear(Ctx& cx, const Tensor& x, const Weight& w, const Weight* bias) {
   Dims d("linear");
   d.arg("x", x, "TK").arg(w.name, w.shape, "NK");
   if (bias != nullptr) d.arg(bias->name, bias->shape, "N");
+  if (cx.inputs != nullptr) (*cx.inputs)(w, x);
   Tensor out = cx.alloc({d['T'], d['N']});
   cx.backend.linear(out, x, w, bias != nullptr ? bias->data : Tensor());
   std::vector<LoraUse> uses;

@@ -10,7 +10,8 @@ constexpr Command kCommands[] = {
     {"bench", bench_command},       {"info", info_command},
     {"train", train_command},       {"train-tokenizer", train_tokenizer_command},
     {"eval", eval_command},         {"merge", merge_command},
-    {"pull", pull_command},
+    {"pull", pull_command},         {"convert", convert_command},
+    {"quantize", quantize_command},
 };
 
 }  // namespace

@@ -17,6 +17,8 @@ Result<int> train_tokenizer_command(Program& program, Args args);
 Result<int> eval_command(Program& program, Args args);  // apps/eval
 Result<int> merge_command(Program& program, Args args);
 Result<int> pull_command(Program& program, Args args);
+Result<int> convert_command(Program& program, Args args);
+Result<int> quantize_command(Program& program, Args args);
 Result<int> info_command(Program& program, Args args);
 
 }  // namespace qw::apps

@@ -8,7 +8,6 @@
 #include "apps/model_export.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
-#include "io/hf_folder_writer.h"
 
 namespace qw::apps {
 namespace {
@@ -27,26 +26,6 @@ bool adapter_alone(const Options& o) {
 
 bool to_gguf(const Options& o) {
   return o.to ? *o.to == "gguf" : fs::path(o.out).extension() == ".gguf";
-}
-
-// Nothing of the user's is written over.
-Status check_out(const fs::path& out) {
-  std::error_code ec;
-  if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
-  return fail("merge.out_exists", {{"file", out.string()}});
-}
-
-Status write_folder(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
-                    const WriteProgress& progress) {
-  HfFolderPlan plan{
-      .files_from = open.checkpoint.tokenizer_folder, .config = open.checkpoint.config, .format = format};
-  if (open.checkpoint.kind == CheckpointKind::gguf) {
-    // Only the result of a llama3 scaling is left in a GGUF file.
-    if (plan.config["rope_parameters"]["rope_type"] == "explicit_factors")
-      return fail("merge.gguf_to_folder", {{"file", open.checkpoint.path.string()}});
-    QW_TRY(plan.files, folder_files(open.checkpoint));
-  }
-  return write_hf_folder(o.out, plan, rows, progress);
 }
 
 Status write_gguf_file(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
@@ -123,7 +102,7 @@ Result<int> merge_command(Program& program, Args args) {
       progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
     };
     QW_TRY(to_gguf(o) ? write_gguf_file(o, open, format, rows, show)
-                      : write_folder(o, open, format, rows, show));
+                      : export_folder(o.out, open.checkpoint, format, rows, show));
   }
   QW_TRY(report(program, o, format, shapes_of(rows)));
   return kExitOk;
