@@ -28,6 +28,10 @@ inline float through_half(float x) {
 inline int nearest(float v) {
   return std::bit_cast<int>(v + 12582912.0F) - std::bit_cast<int>(12582912.0F);
 }
+// Into [low, high]; a NaN becomes low.
+inline float bounded(float v, float low, float high) {
+  return v > low ? (v < high ? v : high) : low;
+}
 inline float inverse(float v) {
   return v != 0 ? 1 / v : 0.0F;
 }
@@ -38,7 +42,7 @@ template <int kLowest, int kHighest>
 struct Integers {
   static constexpr float kLow = kLowest, kHigh = kHighest;
   static constexpr float kSpread = kHighest < 4 ? 0.3F : kHighest < 8 ? 0.2F : kHighest < 16 ? 0.1F : 0.04F;
-  static int code(float v) { return nearest(std::clamp(v, kLow, kHigh)) - kLowest; }
+  static int code(float v) { return nearest(bounded(v, kLow, kHigh)) - kLowest; }
   static float level(int code) { return static_cast<float>(code + kLowest); }
 };
 
@@ -59,7 +63,7 @@ struct Iq4Levels {
     }
     return codes;
   }();
-  static int code(float v) { return kCodes[static_cast<size_t>(nearest(std::clamp(v, kLow, kHigh)) + 127)]; }
+  static int code(float v) { return kCodes[static_cast<size_t>(nearest(bounded(v, kLow, kHigh)) + 127)]; }
   static float level(int code) { return static_cast<float>(kLevels[static_cast<size_t>(code)]); }
 };
 
@@ -135,7 +139,7 @@ inline LineFit refit(const Block& b, int top, Line guess, bool low_is_free) {
   const float inv = inverse(guess.scale), most = static_cast<float>(top);
   for (int i = 0; i < b.n; ++i) {
     const float y = b.x[i] - guess.low, wi = b.w[i];
-    const float q = static_cast<float>(nearest(std::clamp(inv * y, 0.0F, most)));
+    const float q = static_cast<float>(nearest(bounded(inv * y, 0.0F, most)));
     w += static_cast<double>(wi);
     wq += static_cast<double>(wi * q);
     wqq += static_cast<double>(wi * q * q);

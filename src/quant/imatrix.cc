@@ -83,8 +83,10 @@ Status Imatrix::save(const std::filesystem::path& file, std::string_view text, i
   QW_TRY(GgufWriter writer, GgufWriter::create(file, metadata, plans));
   size_t i = 0;
   for (const auto& [name, e] : entries_)
-    for (const auto* values : {&e.sums, &e.counts})
-      QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(narrow(*values)))));
+    for (const auto* values : {&e.sums, &e.counts}) {
+      const std::vector<float> floats = narrow(*values);
+      QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(floats))));
+    }
   return writer.finish();
 }
 

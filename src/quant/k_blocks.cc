@@ -63,7 +63,7 @@ class ScaledBlocks {
   static void choose(const float* x, const float* w, int g, float fit, Scaled& now) {
     const Block b{x + g * kGroup, w + g * kGroup, kGroup};
     const int middle =
-        nearest(std::clamp(fit * inverse(now.d), static_cast<float>(kLow), static_cast<float>(kHigh)));
+        nearest(bounded(fit * inverse(now.d), static_cast<float>(kLow), static_cast<float>(kHigh)));
     double least = INFINITY;
     int best = middle;
     for (int s = std::max(middle - 1, kLow); s <= std::min(middle + 1, kHigh); ++s) {
@@ -104,7 +104,7 @@ double error_at(const Block& b, float scale, float low, int top) {
   float error = 0;
   for (int i = 0; i < b.n; ++i) {
     const float y = b.x[i] + low;
-    const float r = y - scale * static_cast<float>(nearest(std::clamp(inv * y, 0.0F, most)));
+    const float r = y - scale * static_cast<float>(nearest(bounded(inv * y, 0.0F, most)));
     error += b.w[i] * r * r;
   }
   return static_cast<double>(error);
@@ -141,7 +141,7 @@ class LinedBlocks {
 
   static void choose(const float* x, const float* w, int g, Line fit, Lined& now) {
     const Block b{x + g * kGroup, w + g * kGroup, kGroup};
-    const auto whole = [](float v) { return nearest(std::clamp(v, 0.0F, static_cast<float>(kMost))); };
+    const auto whole = [](float v) { return nearest(bounded(v, 0.0F, static_cast<float>(kMost))); };
     const int scale = whole(fit.scale * inverse(now.d)), low = whole(-fit.low * inverse(now.m));
     double least = INFINITY;
     int best_scale = scale, best_low = low;
@@ -160,7 +160,7 @@ class LinedBlocks {
     const float shift = now.m * static_cast<float>(best_low);
     for (int i = 0; i < kGroup; ++i)
       now.codes[static_cast<size_t>(g * kGroup + i)] =
-          static_cast<uint8_t>(nearest(std::clamp(inv * (b.x[i] + shift), 0.0F, static_cast<float>(kTop))));
+          static_cast<uint8_t>(nearest(bounded(inv * (b.x[i] + shift), 0.0F, static_cast<float>(kTop))));
   }
   // d and m by least squares for the codes of `now`.
   static void refit(const float* x, const float* w, const Lined& now, float& d, float& m) {

@@ -39,7 +39,7 @@ bool encode_line(const float* x, const float* w, int top, uint8_t* out, uint8_t*
   const float d = put_half(out, line.scale), m = put_half(out + 2, line.low), inv = inverse(d);
   std::array<int, 32> codes;
   for (size_t i = 0; i < 32; ++i)
-    codes[i] = nearest(std::clamp(inv * (x[i] - m), 0.0F, static_cast<float>(top)));
+    codes[i] = nearest(bounded(inv * (x[i] - m), 0.0F, static_cast<float>(top)));
   put_codes(codes, low, high);
   return std::isfinite(d) && std::isfinite(m);
 }
@@ -67,7 +67,7 @@ std::array<uint8_t, 256> ternary(const float* x, float d) {
   const float inv = inverse(d);
   std::array<uint8_t, 256> out;
   for (size_t i = 0; i < 256; ++i)
-    out[i] = static_cast<uint8_t>(nearest(std::clamp(inv * x[i], -1.0F, 1.0F)) + 1);
+    out[i] = static_cast<uint8_t>(nearest(bounded(inv * x[i], -1.0F, 1.0F)) + 1);
   return out;
 }
 
@@ -108,7 +108,7 @@ bool encode_mxfp4(const float* x, const float* w, uint8_t* out) {
     double error = 0;
     for (int i = 0; i < 32; ++i) {
       const float r = x[i] - d * Fp4Levels::level(Fp4Levels::code(x[i] / d));
-      error += static_cast<double>(w[i] * r * r);
+      error += static_cast<double>(w[i]) * static_cast<double>(r) * static_cast<double>(r);
     }
     if (error >= least) continue;
     least = error;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "base/check.h"
@@ -66,6 +67,12 @@ void block_weights(std::span<const float> importance, float* w) {
   for (size_t i = 0; i < importance.size(); ++i) w[i] = mean > 0 ? (importance[i] + floor) / mean : 1.0F;
 }
 
+// No f16 scale reaches further than 65504 · 128 · 32; those of mxfp4 go as far as f32.
+bool in_reach(QuantFormat format, std::span<const float> x) {
+  const float limit = format == QuantFormat::mxfp4 ? std::numeric_limits<float>::max() : 3e8F;
+  return std::all_of(x.begin(), x.end(), [limit](float v) { return std::abs(v) <= limit; });
+}
+
 }  // namespace
 
 bool can_quantise(QuantFormat format) {
@@ -78,6 +85,7 @@ bool quantise_row(QuantFormat format, std::span<const float> x, std::span<const 
   const auto block_bytes = static_cast<size_t>(traits(format).block_bytes);
   QW_CHECK(x.size() % block == 0 && (importance.empty() || importance.size() == x.size()),
            "{} numbers, {} weights in blocks of {}", x.size(), importance.size(), block);
+  if (!traits(format).is_float && !in_reach(format, x)) return false;
   if (is_plain(format)) {
     std::vector<std::byte> bytes;
     const bool fits = encode(format, x, bytes);
@@ -86,7 +94,6 @@ bool quantise_row(QuantFormat format, std::span<const float> x, std::span<const 
   }
   const Encode encode_block = encoder_of(format);
   QW_CHECK(encode_block != nullptr, "quantise to {}", traits(format).name);
-  if (!std::all_of(x.begin(), x.end(), [](float v) { return std::isfinite(v); })) return false;
   std::array<float, 256> w;
   w.fill(1.0F);
   bool fits = true;

@@ -121,6 +121,11 @@ put("gguf", "values", gguf(
      ("s", STRING, "text"), ("u64", 10, 4), ("i64", 11, -4), ("f64", 12, 0.25), ("strings", ARRAY, (STRING, ["a", "", "b"])),
      ("nested", ARRAY, (ARRAY, [(U32, [1, 2]), (STRING, ["x"])])), ("general.alignment", U32, 32)],
     [("t", (4,), 0, bytes(16)), ("q", (32, 2), 2, bytes(36))]))
+# Every type that has blocks: id, elements and bytes of one.
+TYPES = ((2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (10, 256, 84), (11, 256, 110), (12, 256, 144), (13, 256, 176),
+         (14, 256, 210), (16, 256, 66), (17, 256, 74), (18, 256, 98), (19, 256, 50), (20, 32, 18), (21, 256, 110), (22, 256, 82),
+         (23, 256, 136), (29, 256, 56), (34, 256, 54), (35, 256, 66), (39, 32, 17), (40, 64, 36), (41, 128, 18), (42, 64, 18))
+put("gguf", "types", gguf([], [(f"blk.0.t{k}.weight", (n, 1), k, bytes((7 * i + k) % 256 for i in range(b))) for k, n, b in TYPES]))
 put("gguf", "version2", gguf([("a", U32, 1)], [("t", (32,), 3, bytes(20))], version=2))
 put("gguf", "llama", model("llama", tied=False, q8=True))
 put("gguf", "llama_rope", model("llama", rope_freqs=True, biases=True))

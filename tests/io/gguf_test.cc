@@ -160,6 +160,26 @@ TEST(Gguf, RefusesBadMetadata) {
   EXPECT_EQ(error_of(B().u32("k", 1).u32("k", 1).build()), "gguf.duplicate file=m.gguf name=k");
 }
 
+// Sizes that overflow in elements, in blocks or in bytes, and rows that are no whole blocks, of every type.
+TEST(Gguf, RefusesImpossibleSizesOfEveryType) {
+  const std::string four(16, 'x');
+  int types = 0;
+  for (uint32_t id = 0; id < 64; ++id) {
+    const GgmlType* type = find_ggml_type(id);
+    if (type == nullptr) continue;
+    ++types;
+    const auto block = static_cast<uint64_t>(type->block);
+    for (const uint64_t rows : {uint64_t{1} << 62, (uint64_t{1} << 63) / block + 1, UINT64_MAX / block})
+      EXPECT_TRUE(error_of(B().tensor("t", {block, rows}, id, four).build()).starts_with("gguf.")) << id;
+    EXPECT_TRUE(error_of(B().tensor("t", {block << 40, 1 << 12}, id, four).build()).starts_with("gguf."));
+    EXPECT_TRUE(error_of(B().tensor("t", {block, 1 << 20}, id, four).build()).starts_with("gguf.truncated"));
+    if (block > 1)
+      EXPECT_TRUE(error_of(B().tensor("t", {block + 1, 2}, id, four).build()).starts_with("gguf.block"))
+          << id;
+  }
+  EXPECT_GE(types, 31);
+}
+
 TEST(Gguf, RefusesBadTensors) {
   const std::string four(16, 'x');
   EXPECT_EQ(error_of(B().tensor("t", {4}, 99, four).build()),

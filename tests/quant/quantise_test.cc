@@ -49,18 +49,18 @@ double relative_error(const Floats& x, const Floats& y, const Floats& w = {}) {
   return std::sqrt(error / norm);
 }
 
-// The relative error on normal numbers: what was measured, and 2 % more. That of ggml's own quantisers
+// The relative error on normal numbers: what was measured, and 4 % more. That of ggml's own quantisers
 // (llama.cpp 0.7) on the same kind of numbers is in docs/quant.md, and larger for every one.
 struct Case {
   QuantFormat format;
   double error;
 };
 constexpr Case kCases[] = {
-    {QuantFormat::q8_0, 0.0062},  {QuantFormat::q4_0, 0.0875},   {QuantFormat::q4_1, 0.0770},
-    {QuantFormat::q5_0, 0.0440},  {QuantFormat::q5_1, 0.0385},   {QuantFormat::q2_k, 0.2850},
-    {QuantFormat::q3_k, 0.1530},  {QuantFormat::q4_k, 0.0740},   {QuantFormat::q5_k, 0.0375},
-    {QuantFormat::q6_k, 0.0185},  {QuantFormat::iq4_nl, 0.0780}, {QuantFormat::iq4_xs, 0.0790},
-    {QuantFormat::mxfp4, 0.1180}, {QuantFormat::tq1_0, 0.4500},  {QuantFormat::tq2_0, 0.4500},
+    {QuantFormat::q8_0, 0.0056},  {QuantFormat::q4_0, 0.0845},   {QuantFormat::q4_1, 0.0725},
+    {QuantFormat::q5_0, 0.0417},  {QuantFormat::q5_1, 0.0352},   {QuantFormat::q2_k, 0.2740},
+    {QuantFormat::q3_k, 0.1490},  {QuantFormat::q4_k, 0.0730},   {QuantFormat::q5_k, 0.0361},
+    {QuantFormat::q6_k, 0.0176},  {QuantFormat::iq4_nl, 0.0766}, {QuantFormat::iq4_xs, 0.0773},
+    {QuantFormat::mxfp4, 0.1165}, {QuantFormat::tq1_0, 0.4520},  {QuantFormat::tq2_0, 0.4520},
 };
 
 TEST(Quantise, ErrorsAreAsSmallAsTheFormatAllows) {
@@ -121,7 +121,9 @@ TEST(Quantise, OddBlocks) {
     EXPECT_LT(relative_error(spike, one_of(spike, c.format)), 0.35) << traits(c.format).name;
     for (const float v : {2.5F, -2.5F}) {
       const Floats same(256, v);
-      EXPECT_LT(relative_error(same, one_of(same, c.format)), 0.07) << traits(c.format).name << " " << v;
+      // 2.5 lies midway between two levels of e2m1.
+      const double most = c.format == QuantFormat::mxfp4 ? 0.21 : 0.07;
+      EXPECT_LT(relative_error(same, one_of(same, c.format)), most) << traits(c.format).name << " " << v;
     }
     const Floats tiny = normals(5, 256, 1e-9);
     for (const float v : one_of(tiny, c.format)) EXPECT_LT(std::abs(v), 1e-7F) << traits(c.format).name;

@@ -10,7 +10,9 @@ namespace {
 using Q = QuantFormat;
 
 ModelFacts dense(int layers, bool output, int64_t heads = 8, int64_t kv_heads = 8) {
-  ModelFacts f{.heads = heads, .kv_heads = kv_heads};
+  ModelFacts f;
+  f.heads = heads;
+  f.kv_heads = kv_heads;
   f.tensors = {"token_embd.weight", "output_norm.weight"};
   if (output) f.tensors.emplace_back("output.weight");
   for (int i = 0; i < layers; ++i)

@@ -100,9 +100,9 @@ Status report(Program& program, const Options& o, std::string_view type, const q
                        {"type", type},
                        {"bits", fmt::format("{:.2f}", bits)},
                        {"copied", r.passed}});
-  if (r.substitutes > 0) text += "\n" + program.console().text("ui.substitutes", {{"count", r.substitutes}});
-  if (r.unweighted > 0) text += "\n" + program.console().text("ui.unweighted", {{"count", r.unweighted}});
-  return program.console().write(text + "\n");
+  for (const auto& [code, n] : {std::pair("ui.substitutes", r.substitutes), {"ui.unweighted", r.unweighted}})
+    if (n > 0) text += fmt::format("\n{}", program.console().text(code, {{"count", n}}));
+  return program.console().write(fmt::format("{}\n", text));
 }
 
 quant::RequantiseReport counts_of(const WeightRows& rows, QuantFormat format) {

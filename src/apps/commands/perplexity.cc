@@ -100,20 +100,19 @@ Status report(Program& program, int64_t n_tokens, int64_t window, Score& score) 
       out["divergence"] = Json{{"mean", distance.mean}, {"p99", distance.p99}, {"same_best", distance.same}};
     return program.console().write(to_json_line(out) + "\n");
   }
-  return program.console().write(
+  std::string text =
       program.console().text("ui.perplexity", {{"perplexity", fmt::format("{:.4f}", std::exp(nll))},
                                                {"nll", fmt::format("{:.5f}", nll)},
                                                {"scored", score.n},
                                                {"tokens", n_tokens},
                                                {"windows", n_tokens / window},
-                                               {"context", window}}) +
-      "\n" +
-      (compared
-           ? program.console().text("ui.divergence", {{"mean", fmt::format("{:.5f}", distance.mean)},
+                                               {"context", window}});
+  if (compared)
+    text += fmt::format("\n{}", program.console().text(
+                                    "ui.divergence", {{"mean", fmt::format("{:.5f}", distance.mean)},
                                                       {"p99", fmt::format("{:.4f}", distance.p99)},
-                                                      {"same", fmt::format("{:.2f}", 100 * distance.same)}}) +
-                 "\n"
-           : std::string()));
+                                                      {"same", fmt::format("{:.2f}", 100 * distance.same)}}));
+  return program.console().write(fmt::format("{}\n", text));
 }
 
 // The model of --against, on the same text with the same window.

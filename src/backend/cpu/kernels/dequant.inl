@@ -3,7 +3,7 @@
 // numbers. Included inside an anonymous namespace.
 #pragma once
 
-#include "backend/cpu/kernels/math.inl"
+#include "backend/cpu/kernels/coded.inl"
 
 template <class V>
 struct Decode {
@@ -11,10 +11,18 @@ struct Decode {
   using vec = typename V::vec;
   static constexpr int kVecs = 32 / V::kLanes;
 
+  // Before block() at every i that is a multiple of 256, and at the first.
+  template <Format F>
+  [[gnu::always_inline]] static inline void begin(const uint8_t* row, int64_t i, SuperScales& scales) {
+    if constexpr (is_super(F)) Coded<V>::template begin<F>(row, i, scales);
+  }
   // Elements [i, i + 32) of a row; i is a multiple of 32.
   template <Format F>
-  [[gnu::always_inline]] static inline void block(const uint8_t* row, int64_t i, vec (&w)[kVecs]) {
-    if constexpr (F == kQ8_0) {
+  [[gnu::always_inline]] static inline void block(const uint8_t* row, int64_t i, const SuperScales& scales,
+                                                  vec (&w)[kVecs]) {
+    if constexpr (is_coded(F)) {
+      Coded<V>::template block<F>(row, i, scales, w);
+    } else if constexpr (F == kQ8_0) {
       const uint8_t* b = row + i / 32 * 34;
       const vec d = V::half(b);
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
@@ -61,9 +69,12 @@ struct Decode {
   template <Format F>
   static void row(R* out, const uint8_t* in, int64_t first, int64_t n) {
     int64_t i = 0;
+    SuperScales scales;
+    if (is_super(F) && first % 256 != 0) begin<F>(in, first, scales);
     for (; i + 32 <= n; i += 32) {
       vec w[kVecs];
-      block<F>(in, first + i, w);
+      if (is_super(F) && (first + i) % 256 == 0) begin<F>(in, first + i, scales);
+      block<F>(in, first + i, scales, w);
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
         V::store(out + i + s.value * V::kLanes, w[s.value]);
       });
@@ -81,10 +92,36 @@ struct Decode {
   }
 
   // Whether the format is decoded by vectors here (with_format); the others are by decode_groups.
-  static constexpr bool has(Format format) { return format <= kQ4_1; }
+  static constexpr bool has(Format format) { return format <= kQ4_1 || (V::kHasBytes && is_coded(format)); }
 
   template <class Fn>
   [[gnu::always_inline]] static inline void with_format(Format format, Fn fn) {
+    if constexpr (V::kHasBytes) {
+      switch (format) {
+        case kQ5_0:
+          return fn(Int<kQ5_0>{});
+        case kQ5_1:
+          return fn(Int<kQ5_1>{});
+        case kQ2K:
+          return fn(Int<kQ2K>{});
+        case kQ3K:
+          return fn(Int<kQ3K>{});
+        case kQ4K:
+          return fn(Int<kQ4K>{});
+        case kQ5K:
+          return fn(Int<kQ5K>{});
+        case kQ6K:
+          return fn(Int<kQ6K>{});
+        case kIq4Nl:
+          return fn(Int<kIq4Nl>{});
+        case kIq4Xs:
+          return fn(Int<kIq4Xs>{});
+        case kMxfp4:
+          return fn(Int<kMxfp4>{});
+        default:
+          break;
+      }
+    }
     switch (format) {
       case kF32:
         return fn(Int<kF32>{});

@@ -13,13 +13,20 @@ struct Linear {
   using D = Decode<V>;
   // Decode waits for memory: rows of later tiles are fetched about this many bytes ahead.
   static constexpr int64_t kFetchAhead = 6144;
+  // Bytes of 256 elements.
   template <Format F>
-  static constexpr int kBytes32 = F == kQ8_0   ? 34
-                                  : F == kQ4_0 ? 18
-                                  : F == kQ4_1 ? 20
-                                  : F == kF64  ? 256
-                                  : F == kF32  ? 128
-                                               : 64;
+  static constexpr int kBytes256 = F == kQ8_0                               ? 272
+                                   : F == kQ4_0 || F == kIq4Nl || F == kQ4K ? 144
+                                   : F == kQ4_1                             ? 160
+                                   : F == kQ5_0 || F == kQ5K                ? 176
+                                   : F == kQ5_1                             ? 192
+                                   : F == kQ2K                              ? 84
+                                   : F == kQ3K                              ? 110
+                                   : F == kQ6K                              ? 210
+                                   : F == kIq4Xs || F == kMxfp4             ? 136
+                                   : F == kF64                              ? 2048
+                                   : F == kF32                              ? 1024
+                                                                            : 512;
 
   // Outputs [t0, t0 + kM) × [n0, n0 + valid) from their accumulators.
   template <int kM>
@@ -75,12 +82,15 @@ struct Linear {
       unroll<4>([&](auto j) __attribute__((always_inline)) { acc[t.value][j.value] = V::set1(R{0}); });
     });
     const int64_t tile = 4 * c.w_row, ahead = tile < kFetchAhead ? kFetchAhead / tile * tile : tile;
+    SuperScales scales[4];
     int64_t k = 0;
     for (; k + 32 <= c.k; k += 32) {
+      if (is_super(F) && k % 256 == 0)
+        for (int j = 0; j < 4; ++j) D::template begin<F>(rows[j], k, scales[j]);
       unroll<4>([&](auto j) __attribute__((always_inline)) {
         vec w[D::kVecs];
-        __builtin_prefetch(rows[j.value] + ahead + k * kBytes32<F> / 32);
-        D::template block<F>(rows[j.value], k, w);
+        __builtin_prefetch(rows[j.value] + ahead + k * kBytes256<F> / 256);
+        D::template block<F>(rows[j.value], k, scales[j.value], w);
         unroll<D::kVecs>([&](auto s) __attribute__((always_inline)) {
           unroll<kM>([&](auto t) __attribute__((always_inline)) {
             acc[t.value][j.value] = V::fma(V::load(x + t.value * c.ldx + k + s.value * V::kLanes), w[s.value],

@@ -104,6 +104,55 @@ struct Avx2 {
     w[3] = fma(d, widen(_mm_unpackhi_epi64(high, high)), m);
   }
 
+  // 32 bytes: the codes of a group. Shifts take every byte's bits with them, so the mask follows.
+  using Bytes = __m256i;
+  static constexpr bool kHasBytes = true;
+  static inline Bytes load_bytes(const uint8_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static inline Bytes bytes_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static inline Bytes bytes_sub(Bytes a, int b) {
+    return _mm256_sub_epi8(a, _mm256_set1_epi8(static_cast<char>(b)));
+  }
+  static inline Bytes bytes_shift(Bytes a, int n, int mask) {
+    return _mm256_and_si256(_mm256_srl_epi16(a, _mm_cvtsi32_si128(n)),
+                            _mm256_set1_epi8(static_cast<char>(mask)));
+  }
+  static inline Bytes bytes_times_16(Bytes a) { return _mm256_slli_epi16(a, 4); }      // of values below 16
+  static inline Bytes bytes_shift_left_2(Bytes a) { return _mm256_slli_epi16(a, 2); }  // of values below 64
+  // Sixteen bytes of nibbles: the low ones, then the high ones.
+  static inline Bytes nibble_bytes(const uint8_t* p) {
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(b), _mm_srli_epi16(b, 4), 1);
+    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+  }
+  static inline Bytes look_up(const int8_t (&table)[16], Bytes codes) {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), codes);
+  }
+  // 16 where a bit is set.
+  static inline Bytes bits_to_16(uint32_t bits) {
+    const __m256i spread = _mm256_shuffle_epi8(
+        _mm256_set1_epi32(static_cast<int>(bits)),
+        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303));
+    const __m256i bit = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201u));
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit), _mm256_set1_epi8(16));
+  }
+  static inline void widen(Bytes q, vec (&w)[4]) {
+    const __m128i low = _mm256_castsi256_si128(q), high = _mm256_extracti128_si256(q, 1);
+    w[0] = signed_widen(low);
+    w[1] = signed_widen(_mm_unpackhi_epi64(low, low));
+    w[2] = signed_widen(high);
+    w[3] = signed_widen(_mm_unpackhi_epi64(high, high));
+  }
+  // Sixteen signed bytes, less `bias`, times d (the first eight) or e.
+  static inline void scale_bytes(const void* p, int bias, vec d, vec e, float* out) {
+    const __m128i q =
+        _mm_sub_epi8(_mm_loadu_si128(static_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(bias)));
+    store(out, _mm256_mul_ps(signed_widen(q), d));
+    store(out + 8, _mm256_mul_ps(signed_widen(_mm_unpackhi_epi64(q, q)), e));
+  }
+
   // Nearest even; a NaN stays one.
   static inline vec round_bf16(vec v) {
     const __m256i u = _mm256_castps_si256(v);
@@ -135,6 +184,7 @@ struct Avx2 {
   }
 
  private:
+  static inline vec signed_widen(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)); }
   static inline vec widen(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)); }
   static inline vec power2(__m256i n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));

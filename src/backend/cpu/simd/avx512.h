@@ -95,6 +95,45 @@ struct Avx512 {
     w[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
   }
 
+  // 32 bytes: the codes of a group. Shifts take every byte's bits with them, so the mask follows.
+  using Bytes = __m256i;
+  static constexpr bool kHasBytes = true;
+  static inline Bytes load_bytes(const uint8_t* p) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  }
+  static inline Bytes bytes_or(Bytes a, Bytes b) { return _mm256_or_si256(a, b); }
+  static inline Bytes bytes_sub(Bytes a, int b) {
+    return _mm256_sub_epi8(a, _mm256_set1_epi8(static_cast<char>(b)));
+  }
+  static inline Bytes bytes_shift(Bytes a, int n, int mask) {
+    return _mm256_and_si256(_mm256_srl_epi16(a, _mm_cvtsi32_si128(n)),
+                            _mm256_set1_epi8(static_cast<char>(mask)));
+  }
+  static inline Bytes bytes_times_16(Bytes a) { return _mm256_slli_epi16(a, 4); }      // of values below 16
+  static inline Bytes bytes_shift_left_2(Bytes a) { return _mm256_slli_epi16(a, 2); }  // of values below 64
+  // Sixteen bytes of nibbles: the low ones, then the high ones.
+  static inline Bytes nibble_bytes(const uint8_t* p) {
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(b), _mm_srli_epi16(b, 4), 1);
+    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+  }
+  static inline Bytes look_up(const int8_t (&table)[16], Bytes codes) {
+    const __m128i t = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(t), codes);
+  }
+  // 16 where a bit is set.
+  static inline Bytes bits_to_16(uint32_t bits) { return _mm256_maskz_set1_epi8(bits, 16); }
+  static inline void widen(Bytes q, vec (&w)[2]) {
+    w[0] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_castsi256_si128(q)));
+    w[1] = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm256_extracti128_si256(q, 1)));
+  }
+  // Sixteen signed bytes, less `bias`, times d (the first eight) or e.
+  static inline void scale_bytes(const void* p, int bias, vec d, vec e, float* out) {
+    const __m512i q = _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    const vec v = _mm512_cvtepi32_ps(_mm512_sub_epi32(q, _mm512_set1_epi32(bias)));
+    store(out, _mm512_mul_ps(v, _mm512_mask_blend_ps(0xff00, d, e)));
+  }
+
   // Nearest even; a NaN stays one.
   static inline vec round_bf16(vec v) {
     const __m512i u = _mm512_castps_si512(v);

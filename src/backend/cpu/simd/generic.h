@@ -33,6 +33,7 @@ struct Generic {
   static constexpr int kFewRows = 0;                 // always a panel: short to compile, and no slower here
   static constexpr int kPackRows = 2;                // rows of a register tile of packed products
   static constexpr int kPackVecs = 4;                // vectors of columns there
+  static constexpr bool kHasBytes = false;           // decode_groups is as fast
   static constexpr bool kFusedExp = sizeof(R) == 4;  // the f32 polynomial; f64 asks the C library
 
   static inline vec load(const R* p) {
