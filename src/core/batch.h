@@ -48,7 +48,7 @@ struct AttnPlan {
     int32_t slot = 0;
     friend bool operator==(const StateSave&, const StateSave&) = default;
   };
-  std::vector<StateSave> state_saves;  // ascending rows; no slot twice, none of state_slots
+  std::vector<StateSave> state_saves;  // strictly ascending rows; no slot twice, none of state_slots
   KvPool* pool = nullptr;  // null: attend inside the batch (training, encoders); kv_len = rows then
 
   int n_seqs() const { return static_cast<int>(kv_len.size()); }

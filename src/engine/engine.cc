@@ -34,7 +34,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
                                                const EngineOptions& options) {
   QW_CHECK(backend.real() == DType::f32, "an engine on a backend of {}", traits(backend.real()).name);
   QW_TRY(const EngineLimits limits, engine_limits(*model, backend.real(), options));
-  const KvPoolOptions pages{limits.n_pages, limits.n_slots, options.kv_dtype};
+  const KvPoolOptions pages{limits.n_pages, limits.n_slots + limits.n_draft_slots, options.kv_dtype};
   QW_TRY(std::unique_ptr<KvPool> pool, KvPool::create(backend, model->cache_spec(), pages));
   return std::unique_ptr<Engine>(new Engine(std::move(model), backend, options, limits, std::move(pool)));
 }
@@ -46,10 +46,13 @@ Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const Engin
       limits_(limits),
       trace_(options.trace),
       pool_(std::move(pool)),
-      kv_({limits.n_pages, limits.n_slots, options.prefix_cache}),
+      kv_({limits.n_pages, limits.n_slots, options.prefix_cache, limits.n_draft_slots}),
       scheduler_({limits.max_batch_tokens, limits.max_seqs, limits.snapshot_every}, kv_),
       arena_(backend) {
   stats_.free_pages = limits.n_pages;
+  if (options.draft == DraftSource::ngram)
+    speculation_ = std::make_unique<Speculation>(std::make_unique<NgramDrafter>(), limits.max_draft,
+                                                 options.draft_adapts);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -173,13 +176,20 @@ void Engine::step() {
     Generation& g = *live_.at(id);
     if (g.seq.n_admissions == 1) g.admitted = now;
   }
+  if (speculation_)
+    for (const SeqId id : plan.preempted) speculation_->forget(id);
   run_state_ops(plan.state_ops);
   compute(plan);
+  const bool decodes = std::all_of(plan.items.begin(), plan.items.end(), [](const StepPlan::Item& item) {
+    return item.sample && item.sure() == 1;
+  });
+  if (speculation_ && decodes) speculation_->saw_step(plan.n_tokens(), seconds(now, Clock::now()));
   count(plan);
   refuse_states(plan);
   scheduler_.commit(plan);
   receive(false);  // who was cancelled during the forward pass gets no more tokens
   sample(plan);
+  draft();
 }
 
 void Engine::run_state_ops(const std::vector<StateOp>& ops) {
@@ -237,35 +247,86 @@ void Engine::sample(const StepPlan& plan) {
   size_t row = 0;
   for (const StepPlan::Item& item : plan.items) {
     if (!item.sample) continue;
-    const std::span<const float> logits = std::span(logits_).subspan(vocab * row++, vocab);
+    const auto n = static_cast<size_t>(item.drafted) + 1;
+    const std::span<const float> logits = std::span(logits_).subspan(vocab * row, vocab * n);
+    row += n;
     const auto it = live_.find(item.seq);
-    if (it == live_.end()) continue;  // cancelled meanwhile
-    Generation& g = *it->second;
-    const auto position = static_cast<uint64_t>(g.seq.n_tokens());
-    Result<Sampled> token = sampler_.sample(logits, g.request.sampling, g.history, position);
-    if (token)
-      take_token(g, *std::move(token));
-    else
-      finish(g, FinishReason::error, std::move(token).error());
+    if (it != live_.end()) verify(*it->second, item, logits);  // else cancelled meanwhile
   }
 }
 
-void Engine::take_token(Generation& g, Sampled token) {
+// Samples the token after the last sure one and, as long as the drafted tokens are those sampled, the ones
+// after them: each with the logits, the history and the random number that it would have alone. `g` may have
+// ended afterwards.
+void Engine::verify(Generation& g, const StepPlan::Item& item, std::span<const float> logits) {
+  const auto vocab = static_cast<size_t>(model_->info().vocab);
+  std::vector<Sampled> tokens;
+  std::optional<Error> error;
+  std::optional<FinishReason> end;
+  int accepted = 0;
+  for (int i = 0; i <= item.drafted; ++i) {
+    Result<Sampled> token =
+        sampler_.sample(logits.subspan(vocab * static_cast<size_t>(i), vocab), g.request.sampling, g.history,
+                        static_cast<uint64_t>(g.seq.n_tokens() + i));
+    if (!token) {
+      error = std::move(token).error();
+      break;
+    }
+    if (g.request.sampling.needs_history()) g.history.add_answer(token->id);
+    tokens.push_back(*std::move(token));
+    end = end_at(g, tokens.back().id, g.n_answer() + i + 1);
+    if (end || i == item.drafted || g.seq.draft[static_cast<size_t>(i)] != tokens.back().id) break;
+    ++accepted;
+  }
+  if (item.drafted > 0) {
+    scheduler_.accept(g.seq, accepted);
+    speculation_->saw_verdict(g.seq.id, item.drafted, accepted);
+    const std::lock_guard lock(mutex_);
+    stats_.drafted_tokens += item.drafted;
+    stats_.accepted_drafts += accepted;
+    stats_.decode_tokens += accepted;
+  }
+  for (size_t i = 0; i < tokens.size(); ++i)
+    take_token(g, std::move(tokens[i]), i + 1 == tokens.size() ? end : std::nullopt);
+  if (error) finish(g, FinishReason::error, std::move(error));
+}
+
+// Why the answer ends with `id`, its token number `n_answer`, if it does.
+std::optional<FinishReason> Engine::end_at(const Generation& g, int32_t id, int n_answer) const {
   const Request& r = g.request;
-  const int32_t id = token.id;
+  const bool stops = std::find(r.stop_ids.begin(), r.stop_ids.end(), id) != r.stop_ids.end();
+  if (stops && !r.ignore_eos) return FinishReason::stop;
+  if (n_answer == r.max_new_tokens || g.seq.n_prompt + n_answer == limits_.ctx_tokens)
+    return FinishReason::length;
+  return std::nullopt;
+}
+
+void Engine::take_token(Generation& g, Sampled token, std::optional<FinishReason> end) {
   g.last_token = Clock::now();
   if (g.n_answer() == 0) g.first_token = g.last_token;
-  g.seq.tokens.push_back(id);
-  if (r.sampling.needs_history()) g.history.add_answer(id);
+  g.seq.tokens.push_back(token.id);
   Event event;
   event.request = g.seq.id;
   event.token = std::move(token);
   g.sink(std::move(event));
-  const bool stops = std::find(r.stop_ids.begin(), r.stop_ids.end(), id) != r.stop_ids.end();
-  if (stops && !r.ignore_eos)
-    finish(g, FinishReason::stop);
-  else if (g.n_answer() == r.max_new_tokens || g.seq.n_tokens() == limits_.ctx_tokens)
-    finish(g, FinishReason::length);
+  if (end) finish(g, *end);
+}
+
+// Drafts for those that decode next, not beyond what they may still say.
+void Engine::draft() {
+  if (!speculation_) return;
+  std::vector<DraftTask> tasks;
+  for (const auto& [id, g] : live_) {
+    const Sequence& s = g->seq;
+    if (s.state != SeqState::running || s.pending() != 1 || g->n_answer() == 0) continue;
+    const int room = limits_.ctx_tokens - s.n_tokens(), most = g->request.max_new_tokens - g->n_answer();
+    const int depth = (g->request.max_new_tokens < 0 ? room : std::min(room, most)) - 1;
+    tasks.push_back({&s, &g->request.sampling, &g->history, depth});
+  }
+  std::sort(tasks.begin(), tasks.end(),
+            [](const DraftTask& a, const DraftTask& b) { return a.seq->id < b.seq->id; });
+  speculation_->propose(tasks);
+  for (DraftTask& t : tasks) live_.at(t.seq->id)->seq.draft = std::move(t.out);
 }
 
 void Engine::cancel_now(RequestId id) {
@@ -281,6 +342,7 @@ void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> err
     error = Error("engine.non_finite", {{"position", g.seq.n_computed}});
   }
   scheduler_.remove(g.seq, finite);
+  if (speculation_) speculation_->forget(g.seq.id);
   {
     const std::lock_guard lock(mutex_);
     set_gauges();
@@ -306,7 +368,7 @@ void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> err
 void Engine::count(const StepPlan& plan) {
   int64_t prompt = 0, decode = 0, cached = 0;
   for (const StepPlan::Item& item : plan.items) {
-    (live_.at(item.seq)->n_answer() > 0 && item.count == 1 ? decode : prompt) += item.count;
+    (live_.at(item.seq)->n_answer() > 0 && item.sure() == 1 ? decode : prompt) += item.sure();
     const bool admitted =
         std::find(plan.admitted.begin(), plan.admitted.end(), item.seq) != plan.admitted.end();
     if (admitted) cached += item.begin;

@@ -15,6 +15,7 @@
 #include "engine/options.h"
 #include "engine/request.h"
 #include "engine/scheduler.h"
+#include "engine/speculation.h"
 
 namespace qw {
 
@@ -25,6 +26,7 @@ struct EngineStats {
   int64_t decode_tokens = 0;
   int64_t cached_tokens = 0;  // taken from the prefix cache
   int64_t preemptions = 0;
+  int64_t drafted_tokens = 0, accepted_drafts = 0;
   int running = 0, waiting = 0;
   int free_pages = 0, cached_pages = 0, owned_pages = 0;
   int snapshots = 0;  // of recurrent state, in the prefix cache
@@ -83,7 +85,10 @@ class Engine {
   void compute(const StepPlan& plan);
   void cancel_now(RequestId id);
   void sample(const StepPlan& plan);
-  void take_token(Generation& g, Sampled token);
+  void verify(Generation& g, const StepPlan::Item& item, std::span<const float> logits);
+  void take_token(Generation& g, Sampled token, std::optional<FinishReason> end);
+  std::optional<FinishReason> end_at(const Generation& g, int32_t id, int n_answer) const;
+  void draft();
   void finish(Generation& g, FinishReason reason, std::optional<Error> error = std::nullopt);
   void count(const StepPlan& plan);
   void set_gauges();
@@ -98,6 +103,7 @@ class Engine {
   KvManager kv_;
   Scheduler scheduler_;
   Sampler sampler_;
+  std::unique_ptr<Speculation> speculation_;  // null: none
   Arena arena_;
   std::vector<float> logits_;  // [R, V] of the step
   std::unordered_map<RequestId, std::unique_ptr<Generation>> live_;

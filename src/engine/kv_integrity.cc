@@ -94,14 +94,21 @@ std::string KvManager::check_node(int32_t page) const {
 }
 
 std::string KvManager::check_slots() const {
-  std::vector<int> uses(static_cast<size_t>(options_.n_slots), 0);
+  std::vector<int> uses(snapshots_.size(), 0);
   for (const int32_t s : free_slots_) ++uses[static_cast<size_t>(s)];
+  for (const int32_t s : draft_slots_) ++uses[static_cast<size_t>(s)];
+  size_t n_draft = draft_slots_.size();
   for (const auto& [id, s] : seqs_) {
     if ((s.slot >= 0) != recurrent()) return fmt::format("sequence {} and its slot", id);
     if (s.slot >= 0) ++uses[static_cast<size_t>(s.slot)];
     if (!s.in_step && !s.saves.empty()) return fmt::format("sequence {} has saves outside a step", id);
     for (const StateSave& save : s.saves) ++uses[static_cast<size_t>(save.slot)];
+    for (const int32_t slot : s.rollback) ++uses[static_cast<size_t>(slot)];
+    n_draft += s.rollback.size();
+    if (!s.in_step && (s.n_drafted > 0 || !s.rollback.empty()))
+      return fmt::format("sequence {} has drafts outside a step", id);
   }
+  if (n_draft != static_cast<size_t>(options_.n_draft_slots)) return "counts of slots for drafts";
   int n_snapshots = 0, n_listed = 0;
   for (const Node& n : nodes_) n_listed += static_cast<int>(n.snapshots.size());
   for (size_t s = 0; s < uses.size(); ++s) {

@@ -16,9 +16,10 @@ int blocks_for(int n_tokens) {
 KvManager::KvManager(const KvManagerOptions& options)
     : options_(options),
       nodes_(static_cast<size_t>(options.n_pages)),
-      snapshots_(static_cast<size_t>(options.n_slots)) {
+      snapshots_(static_cast<size_t>(options.n_slots + options.n_draft_slots)) {
   for (int32_t p = options.n_pages - 1; p >= 0; --p) free_pages_.push_back(p);
   for (int32_t s = options.n_slots - 1; s >= 0; --s) free_slots_.push_back(s);
+  for (int32_t s = 0; s < options.n_draft_slots; ++s) draft_slots_.push_back(options.n_slots + s);
 }
 
 const KvManager::Seq& KvManager::seq(SeqId id) const {
@@ -95,17 +96,43 @@ std::vector<StateSave> KvManager::begin_step(SeqId id, std::span<const int> posi
   return s.saves;
 }
 
+int KvManager::begin_drafts(SeqId id, int n) {
+  Seq& s = seq(id);
+  QW_CHECK(s.in_step && s.n_drafted == 0 && s.saves.empty(), "sequence {} cannot draft now", id);
+  if (recurrent()) n = std::min(n, static_cast<int>(draft_slots_.size()));
+  s.n_drafted = n;
+  for (int i = 0; i < n && recurrent(); ++i) {
+    s.rollback.push_back(draft_slots_.back());
+    draft_slots_.pop_back();
+  }
+  return n;
+}
+
+void KvManager::accept(SeqId id, int n) {
+  Seq& s = seq(id);
+  QW_CHECK(s.in_step && n >= 0 && n <= s.n_drafted, "sequence {}: {} of {} drafted tokens", id, n,
+           s.n_drafted);
+  if (recurrent() && n < s.n_drafted) std::swap(s.slot, s.rollback[static_cast<size_t>(n)]);
+  draft_slots_.insert(draft_slots_.end(), s.rollback.begin(), s.rollback.end());
+  s.rollback.clear();
+  s.n_drafted = 0;
+  s.in_step = false;
+}
+
+void KvManager::publish_all(Seq& s, std::span<const int32_t> tokens) {
+  const size_t full = tokens.size() / kPageTokens;
+  QW_CHECK(full <= s.pages.size(), "{} tokens in {} pages", tokens.size(), s.pages.size());
+  for (auto i = static_cast<size_t>(s.n_shared); i < full; ++i)
+    publish_full(s, tokens.subspan(i * kPageTokens, kPageTokens));
+}
+
 void KvManager::commit(SeqId id, std::span<const int32_t> tokens, int n_prompt) {
   Seq& s = seq(id);
-  s.in_step = false;
+  s.in_step = s.n_drafted > 0;
   const std::vector<StateSave> saves = std::exchange(s.saves, {});
   if (!options_.prefix_cache) return;
-  const auto full = static_cast<int>(tokens.size() / kPageTokens);
-  QW_CHECK(full <= static_cast<int>(s.pages.size()), "sequence {}: {} tokens in {} pages", id, tokens.size(),
-           s.pages.size());
   ++tick_;
-  while (s.n_shared < full)
-    publish_full(s, tokens.subspan(static_cast<size_t>(s.n_shared) * kPageTokens, kPageTokens));
+  publish_all(s, tokens);
   for (const StateSave& save : saves) {
     const int block = (save.n_tokens - 1) / kPageTokens;
     const int32_t page = block < s.n_shared ? s.pages[static_cast<size_t>(block)] : publish_tail(s, tokens);
@@ -120,8 +147,8 @@ void KvManager::close(SeqId id, std::span<const int32_t> tokens, bool keep_state
   ++tick_;
   keep_state = keep_state && recurrent() && !s.in_step;
   if (options_.prefix_cache && !tokens.empty() && keep_state == recurrent()) {
-    const auto rest = static_cast<int>(tokens.size()) - s.n_shared * kPageTokens;
-    QW_CHECK(rest >= 0 && rest < kPageTokens, "sequence {}: {} tokens are not committed", id, rest);
+    publish_all(s, tokens);  // accepted drafts may have filled a page
+    const auto rest = static_cast<int>(tokens.size() % kPageTokens);
     const int32_t page = rest > 0 ? publish_tail(s, tokens) : s.pages[static_cast<size_t>(s.n_shared) - 1];
     if (keep_state) add_snapshot(page, rest > 0 ? rest : kPageTokens, std::exchange(s.slot, -1));
   }
@@ -147,6 +174,7 @@ void KvManager::discard(SeqId id) {
 
 void KvManager::release(Seq& s) {
   for (const StateSave& save : s.saves) free_slots_.push_back(save.slot);
+  draft_slots_.insert(draft_slots_.end(), s.rollback.begin(), s.rollback.end());
   if (s.slot >= 0) free_slots_.push_back(s.slot);
   for (size_t i = s.pages.size(); i-- > 0;) {
     const int32_t page = s.pages[i];
@@ -177,7 +205,7 @@ int32_t KvManager::take_slot(int32_t keep) {
   if (free_slots_.empty() && n_snapshots_ > 0) {
     int32_t victim = -1;
     uint64_t least = 0;
-    for (int32_t slot = 0; slot < options_.n_slots; ++slot) {
+    for (int32_t slot = 0; slot < static_cast<int32_t>(snapshots_.size()); ++slot) {
       if (snapshot(slot).page < 0 || (slot == keep && n_snapshots_ > 1)) continue;
       const uint64_t worth = snapshot(slot).stamp + static_cast<uint64_t>(distance(slot));
       if (victim >= 0 && worth >= least) continue;

@@ -45,6 +45,7 @@ struct KvManagerOptions {
   int n_pages = 0;
   int n_slots = 0;  // recurrent states of running sequences and snapshots; 0: the model has none
   bool prefix_cache = true;
+  int n_draft_slots = 0;  // beside n_slots: states to go back to where drafted tokens are refused
 };
 
 class KvManager {
@@ -64,6 +65,14 @@ class KvManager {
   // A step is about to compute tokens of `id`; snapshots are wanted after the first `positions[i]` tokens
   // (ascending). Answers those there are slots for.
   std::vector<StateSave> begin_step(SeqId id, std::span<const int> positions);
+  // The step will also compute `n` drafted tokens, or as many of them as can be gone back on; answers how
+  // many. Slots for the states before each of them are rollback(id): after the row of the last sure token,
+  // after the first drafted one, …
+  int begin_drafts(SeqId id, int n);
+  std::span<const int32_t> rollback(SeqId id) const { return seq(id).rollback; }
+  // After commit() of the sure ones: the first `n` of the drafted tokens were right, the state is that after
+  // the last of these.
+  void accept(SeqId id, int n);
   // The step is done and the cache holds all of `tokens`: full pages, the snapshots of begin_step and, at the
   // end of the prompt, the page begun are found by others from now on.
   void commit(SeqId id, std::span<const int32_t> tokens, int n_prompt);
@@ -131,8 +140,10 @@ class KvManager {
     int n_shared = 0;
     int n_found = 0;  // pages of n_shared that were there before it
     int32_t slot = -1;
-    bool in_step = false;  // between begin_step and commit
+    bool in_step = false;  // between begin_step and commit, or accept where tokens were drafted
+    int n_drafted = 0;
     std::vector<StateSave> saves;
+    std::vector<int32_t> rollback;  // slots
   };
   // The cached beginning of a text that a sequence may start from.
   struct Match {
@@ -178,6 +189,7 @@ class KvManager {
   // kv_manager.cc
   int32_t take_slot(int32_t keep);
   int32_t take_page();
+  void publish_all(Seq& s, Run tokens);
   void begin_on(Seq& s, const Match& m, std::vector<StateOp>& ops);
   void release(Seq& s);
 
@@ -192,7 +204,7 @@ class KvManager {
   std::vector<Snapshot> snapshots_;
   std::map<PrefixKey, Children> roots_;
   std::unordered_map<SeqId, Seq> seqs_;
-  std::vector<int32_t> free_pages_, free_slots_;
+  std::vector<int32_t> free_pages_, free_slots_, draft_slots_;
   std::set<std::pair<uint64_t, int32_t>> evictable_;  // (last use, page) of unused leaves
   Ghosts ghosts_;
   int n_cached_ = 0;    // nodes without a writer

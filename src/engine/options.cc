@@ -9,6 +9,8 @@
 namespace qw {
 namespace {
 
+constexpr int kMostDraft = 16, kMostRecurrentDraft = 4;  // tokens
+
 class WeightBytesVisitor : public Visitor {
  public:
   size_t bytes = 0;
@@ -31,11 +33,12 @@ Batch largest_batch(const EngineLimits& limits, KvPool& pool) {
       b.ids.push_back(0);
       b.positions.push_back(limits.ctx_tokens - rows + i);
     }
-    b.logit_rows.push_back(b.n_rows() - 1);
     b.plan.cu_q.push_back(b.n_rows());
     b.plan.kv_len.push_back(limits.ctx_tokens);
     if (limits.n_slots > 0) b.plan.state_slots.push_back(s);
   }
+  for (int r = std::max(0, b.n_rows() - limits.max_seqs * (1 + limits.max_draft)); r < b.n_rows(); ++r)
+    b.logit_rows.push_back(r);
   AttnPlan::Table table;
   table.max_blocks = blocks;
   table.pages.assign(static_cast<size_t>(blocks) * static_cast<size_t>(limits.max_seqs), 0);
@@ -74,7 +77,7 @@ class DryAdapter : public Visitor {
 
 size_t count_activations(Model& model, DType real, const EngineLimits& limits, const EngineOptions& options) {
   DryBackend backend(real);
-  const KvPoolOptions pages{limits.n_pages, limits.n_slots, options.kv_dtype};
+  const KvPoolOptions pages{limits.n_pages, limits.n_slots + limits.n_draft_slots, options.kv_dtype};
   const auto pool = KvPool::create(backend, model.cache_spec(), pages);
   QW_CHECK(pool.has_value());
   Arena arena(backend);
@@ -93,6 +96,19 @@ int snapshot_distance(int ctx_tokens, int n_snapshots) {
   constexpr int kLeast = 8 * kPageTokens;
   const int n = ctx_tokens / std::max(1, n_snapshots / 2);
   return std::max(kLeast, (n + kPageTokens - 1) / kPageTokens * kPageTokens);
+}
+
+Result<int> draft_depth(const Model& model, const EngineOptions& options) {
+  if (options.draft == DraftSource::off) return 0;
+  if (options.draft == DraftSource::mtp && !model.has_mtp())
+    return fail("engine.no_mtp", {{"model", model.info().model_type}});
+  if (options.draft == DraftSource::model) {
+    QW_CHECK(options.draft_model != nullptr);
+    const int vocab = options.draft_model->info().vocab;
+    if (vocab != model.info().vocab)
+      return fail("engine.draft_vocab", {{"draft", vocab}, {"vocab", model.info().vocab}});
+  }
+  return std::clamp(options.max_draft, 1, kMostDraft);
 }
 
 }  // namespace
@@ -118,10 +134,13 @@ Result<EngineLimits> engine_limits(const Model& model, DType real, const EngineO
     out.ctx_tokens = static_cast<int>(n_pages) * kPageTokens;
   }
   out.n_pages = static_cast<int>(n_pages);
+  QW_TRY(out.max_draft, draft_depth(model, options));
   if (const size_t slot = KvPool::slot_bytes(caches, real); slot > 0) {
     const auto held = static_cast<int>(std::clamp<size_t>(options.snapshot_bytes / slot, 1, size_t{1} << 16));
     const int n = options.prefix_cache ? std::clamp(held, 0, std::max(options.n_snapshots, 0)) : 0;
     out.n_slots = out.max_seqs + n;
+    out.max_draft = std::min(out.max_draft, kMostRecurrentDraft);
+    out.n_draft_slots = out.max_seqs * out.max_draft;
     if (n > 0) out.snapshot_every = snapshot_distance(out.ctx_tokens, n);
   }
   return out;
@@ -138,7 +157,8 @@ Result<MemoryPlan> plan_memory(Model& model, DType real, const EngineOptions& op
   model.visit(adapter);
   plan.weight_bytes = weights.bytes + adapter.bytes;
   plan.kv_bytes = static_cast<size_t>(plan.limits.n_pages) * KvPool::page_bytes(caches, options.kv_dtype);
-  plan.state_bytes = static_cast<size_t>(plan.limits.n_slots) * KvPool::slot_bytes(caches, real);
+  plan.state_bytes =
+      static_cast<size_t>(plan.limits.n_slots + plan.limits.n_draft_slots) * KvPool::slot_bytes(caches, real);
   plan.activation_bytes = count_activations(model, real, plan.limits, options);
   return plan;
 }

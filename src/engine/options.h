@@ -5,6 +5,9 @@
 
 namespace qw {
 
+// Where drafted tokens come from (drafter.h).
+enum class DraftSource : uint8_t { off, ngram, mtp, model };
+
 struct EngineOptions {
   int ctx_tokens = 0;           // prompt and answer of one request; 0: what the model allows
   DType kv_dtype = DType::f16;  // or f32
@@ -16,6 +19,11 @@ struct EngineOptions {
   int n_snapshots = 64;
   size_t snapshot_bytes = size_t{1} << 30;
   bool prefix_cache = true;
+  DraftSource draft = DraftSource::off;
+  int max_draft =
+      8;  // tokens a step and sequence; with recurrent layers at most 4, each of which takes a state
+  bool draft_adapts = true;                       // to what pays; else always max_draft
+  std::shared_ptr<const Model> draft_model = {};  // DraftSource::model: one with the same vocabulary
   int adapter_rank = 0;  // the memory plan counts one adapter of this rank on every matrix
   Trace trace = {};      // taps of every step; empty: none
 };
@@ -26,12 +34,15 @@ struct EngineLimits {
   int max_seqs = 0;
   int max_batch_tokens = 0;
   int n_pages = 0;
-  int n_slots = 0;         // max_seqs, and the snapshots; 0: no recurrent layers
+  int n_slots = 0;  // max_seqs, and the snapshots; 0: no recurrent layers
+  int max_draft = 0;
+  int n_draft_slots = 0;   // states to go back to where drafted tokens are refused
   int snapshot_every = 0;  // tokens between the snapshots that are taken whatever the text; 0: none
   int n_snapshots() const { return n_slots > 0 ? n_slots - max_seqs : 0; }
 };
 
-// Errors: engine.context_too_long (args tokens, limit), engine.kv_too_small (args bytes, needed).
+// Errors: engine.context_too_long (args tokens, limit), engine.kv_too_small (args bytes, needed),
+// engine.no_mtp (args model), engine.draft_vocab (args draft, vocab).
 Result<EngineLimits> engine_limits(const Model& model, DType real, const EngineOptions& options);
 
 struct MemoryPlan {

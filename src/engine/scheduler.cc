@@ -81,9 +81,11 @@ StepPlan Scheduler::plan() {
   admit(step, true);
   extend_prompts(step);
   admit(step, false);
-  for (StepPlan::Item& item : step.plan.items)
+  for (StepPlan::Item& item : step.plan.items) {
     item.saves =
         kv_.begin_step(item.seq, borders_in(*find_running(item.seq), item.begin, item.begin + item.count));
+    add_drafts(step, item);
+  }
   return std::move(step.plan);
 }
 
@@ -185,7 +187,8 @@ void Scheduler::give(Step& step, Sequence& seq, int n_tokens) {
   QW_CHECK(n >= 1 && n <= step.budget, "a chunk of {} in a budget of {}", n, step.budget);
   QW_CHECK(kv_.reserve(seq.id, seq.n_computed + n), "pages that were there are gone");
   if (seq.pending() > 1) step.prompt_tokens[seq.key.tenant] += n;
-  step.plan.items.push_back({seq.id, seq.n_computed, n, n == seq.pending()});
+  step.plan.items.push_back(
+      {.seq = seq.id, .begin = seq.n_computed, .count = n, .sample = n == seq.pending()});
   step.budget -= n;
 }
 
@@ -195,6 +198,7 @@ void Scheduler::preempt(Step& step, Sequence& victim) {
     step.plan.items.erase(step.plan.items.begin() + (item - step.plan.items.data()));
   }
   // Logits have shown the state of one that decodes to be sound; that of a prompt nobody has looked at.
+  victim.draft.clear();
   kv_.close(victim.id, computed(victim), victim.n_computed >= victim.n_prompt);
   std::erase(running_, &victim);
   victim.n_computed = 0;
@@ -203,6 +207,27 @@ void Scheduler::preempt(Step& step, Sequence& victim) {
   std::deque<Sequence*>& queue = waiting_[victim.key.tenant];
   if (queue.empty()) ring_.push_back(victim.key.tenant);
   queue.push_front(&victim);
+}
+
+// Drafted tokens get what everything else has left over, and never go across a border where a snapshot is
+// wanted: whether the state there is right would be known too late.
+void Scheduler::add_drafts(Step& step, StepPlan::Item& item) {
+  Sequence& s = *find_running(item.seq);
+  const bool may = item.count == 1 && item.sample && item.saves.empty();
+  int n = may ? std::min(static_cast<int>(s.draft.size()), step.budget) : 0;
+  if (n > 0) {
+    const int pages = static_cast<int>(kv_.pages(s.id).size()) + kv_.available_pages();
+    n = std::min(n, pages * kPageTokens - s.n_tokens());
+    const std::vector<int> borders = borders_in(s, s.n_tokens(), s.n_tokens() + n);
+    if (!borders.empty()) n = borders.front() - s.n_tokens() - 1;
+  }
+  if (n > 0) n = kv_.begin_drafts(s.id, n);
+  s.draft.resize(static_cast<size_t>(n));
+  if (n == 0) return;
+  QW_CHECK(kv_.reserve(s.id, s.n_tokens() + n), "pages that were there are gone");
+  item.count += n;
+  item.drafted = n;
+  step.budget -= n;
 }
 
 // Where a text parts from cached ones, others will part too (a system message that many share): the state
@@ -242,9 +267,15 @@ void Scheduler::commit(const StepPlan& plan) {
   for (const StepPlan::Item& item : plan.items) {
     Sequence* s = find_running(item.seq);
     if (s == nullptr) continue;
-    s->n_computed += item.count;
+    s->n_computed += item.sure();
     kv_.commit(s->id, computed(*s), s->n_prompt);
   }
+}
+
+void Scheduler::accept(Sequence& seq, int n) {
+  seq.n_computed += n;
+  seq.draft.clear();
+  kv_.accept(seq.id, n);
 }
 
 }  // namespace qw

@@ -29,10 +29,14 @@ struct SchedulerOptions {
 struct StepPlan {
   struct Item {
     SeqId seq = 0;
-    int begin = 0;                      // index of its first token
-    int count = 0;                      // tokens to compute
+    int begin = 0;  // index of its first token
+    int count = 0;  // tokens to compute
+    // The last ones of them: the first of Sequence::draft. Logits are wanted from the one before them on.
+    int drafted = 0;
     bool sample = false;                // the last one is the sequence's last: its logits are wanted
     std::vector<StateSave> saves = {};  // snapshots to take on the way
+
+    int sure() const { return count - drafted; }
   };
   std::vector<Item> items;
   std::vector<StateOp> state_ops;  // to run before the forward pass, in order
@@ -58,6 +62,8 @@ class Scheduler {
   // After the forward pass of `plan`; sequences removed since then are passed over. Tokens sampled in this
   // step are appended by the caller afterwards.
   void commit(const StepPlan& plan);
+  // For each sequence with drafted tokens, after commit(): the first `n` of them were right.
+  void accept(Sequence& seq, int n);
 
   bool idle() const { return running_.empty() && ring_.empty(); }
   int n_running() const { return static_cast<int>(running_.size()); }
@@ -80,6 +86,7 @@ class Scheduler {
   bool make_room(Step& step, Sequence& seq, int n_tokens);
   void give(Step& step, Sequence& seq, int n_tokens);
   void preempt(Step& step, Sequence& victim);
+  void add_drafts(Step& step, StepPlan::Item& item);
   void add_branch(Sequence& seq) const;
   std::vector<int> borders_in(const Sequence& seq, int begin, int end) const;
   int affordable(const Sequence& seq) const;

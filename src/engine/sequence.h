@@ -28,6 +28,7 @@ struct Sequence {
   SeqId id = 0;
   PrefixKey key;
   std::vector<int32_t> tokens;  // prompt, then answer
+  std::vector<int32_t> draft;   // a guess at what follows them, to be verified in the next step
   int n_prompt = 0;
   std::vector<int> borders;  // ascending: how many tokens are before each place where states are kept
   int n_computed = 0;        // tokens whose keys, values and states the cache holds

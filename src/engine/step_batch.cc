@@ -12,12 +12,16 @@ Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager
   for (const StepPlan::Item& item : plan.items) {
     const Sequence& s = find(item.seq);
     for (int p = item.begin; p < item.begin + item.count; ++p) {
-      b.ids.push_back(s.tokens[static_cast<size_t>(p)]);
+      b.ids.push_back(p < s.n_tokens() ? s.tokens[static_cast<size_t>(p)]
+                                       : s.draft[static_cast<size_t>(p - s.n_tokens())]);
       b.positions.push_back(p);
     }
     for (const StateSave& save : item.saves)
       b.plan.state_saves.push_back({b.n_rows() - item.begin - item.count + save.n_tokens - 1, save.slot});
-    if (item.sample) b.logit_rows.push_back(b.n_rows() - 1);
+    const std::span<const int32_t> rollback = kv.rollback(item.seq);
+    for (int i = 0; i < static_cast<int>(rollback.size()); ++i)
+      b.plan.state_saves.push_back({b.n_rows() - item.drafted - 1 + i, rollback[static_cast<size_t>(i)]});
+    for (int i = item.drafted; item.sample && i >= 0; --i) b.logit_rows.push_back(b.n_rows() - 1 - i);
     b.plan.cu_q.push_back(b.n_rows());
     b.plan.kv_len.push_back(item.begin + item.count);
     if (kv.slot(item.seq) >= 0) b.plan.state_slots.push_back(kv.slot(item.seq));

@@ -13,8 +13,8 @@ namespace qw {
 
 using FindSequence = std::function<const Sequence&(SeqId)>;
 
-// Row t of logits belongs to the t-th item with `sample`. The caller sets plan.pool; `n_groups` is the number
-// of its cache groups, which share one table here (kv_manager.h).
+// Logits: for every item with `sample` a row for its last sure token and one for each drafted one. The caller
+// sets plan.pool; `n_groups` is the number of its cache groups, which share one table here (kv_manager.h).
 Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager& kv, int n_groups);
 
 // Which rows of that batch use which adapter; null: the base model.

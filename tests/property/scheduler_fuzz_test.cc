@@ -30,6 +30,7 @@ struct Config {
   int max_tokens = 0;  // of one sequence
   int vocab = 3;       // small, so that prefixes meet
   double arrival = 0.5, cancel = 0.02;
+  int draft = 0;  // most drafted tokens
 };
 
 Config random_config(std::mt19937& rng) {
@@ -47,6 +48,8 @@ Config random_config(std::mt19937& rng) {
   c.vocab = in(1, 3);
   c.arrival = in(1, 9) / 10.0;
   c.cancel = in(0, 3) * 0.02;
+  c.draft = in(0, 1) * in(1, 6);
+  if (c.kv.n_slots > 0) c.kv.n_draft_slots = c.draft * in(0, c.scheduler.max_seqs);
   return c;
 }
 
@@ -65,7 +68,7 @@ class World {
         kv_(config.kv),
         scheduler_(config.scheduler, kv_),
         pages_(static_cast<size_t>(config.kv.n_pages * P)),
-        slots_(static_cast<size_t>(config.kv.n_slots)) {
+        slots_(static_cast<size_t>(config.kv.n_slots + config.kv.n_draft_slots)) {
     for (int i = 0; i < config.n_adapters; ++i) adapters_.push_back(std::make_shared<AdapterSet>());
   }
 
@@ -85,8 +88,8 @@ class World {
     EXPECT_EQ(kv_.available_pages(), config_.kv.n_pages);
   }
 
-  int n_saves = 0, n_preemptions = 0, n_cached = 0, n_odd = 0, n_finished = 0, n_mixed = 0,
-      n_mixed_adapters = 0;
+  int n_drafted = 0, n_accepted = 0, n_saves = 0, n_preemptions = 0, n_cached = 0, n_odd = 0, n_finished = 0,
+      n_mixed = 0, n_mixed_adapters = 0;
   std::array<int, 9> n_limits{};  // by ReuseLimit
 
  private:
@@ -157,9 +160,10 @@ class World {
     return id;
   }
 
-  // Computes the batch as a model would: reads the past through tables and slots, writes the present.
+  // Computes the batch as a model would: reads the past through tables and slots, writes the present. Answers
+  // the value of each row.
   std::vector<uint64_t> forward(const Batch& b, const AdapterMap& adapters) {
-    std::vector<uint64_t> last;
+    std::vector<uint64_t> values;
     std::map<int32_t, int> writer;  // of a page, in this step
     for (int s = 0; s < b.plan.n_seqs(); ++s) {
       const auto& table = b.plan.tables[0];
@@ -181,17 +185,19 @@ class World {
         pages_[static_cast<size_t>(at)] = h;
         EXPECT_EQ(writer.emplace(at / P, s).first->second, s) << "two writers of page " << at / P;
         save(b.plan, t, h);
+        values.push_back(h);
       }
       if (!slots_.empty()) slots_[static_cast<size_t>(b.plan.state_slots[static_cast<size_t>(s)])] = h;
-      last.push_back(h);
     }
     for (int s = 0; s < b.plan.n_seqs(); ++s) check_past(b, s, writer);
-    return last;
+    return values;
   }
 
   void save(const AttnPlan& plan, int row, uint64_t state) {
     for (const AttnPlan::StateSave& save : plan.state_saves) {
       if (save.row != row) continue;
+      const auto same = [&](const AttnPlan::StateSave& s) { return s.row == row; };
+      EXPECT_EQ(std::count_if(plan.state_saves.begin(), plan.state_saves.end(), same), 1);
       const auto& own = plan.state_slots;
       EXPECT_EQ(std::count(own.begin(), own.end(), save.slot), 0) << "a snapshot in the slot of a sequence";
       slots_[static_cast<size_t>(save.slot)] = state;
@@ -206,7 +212,8 @@ class World {
     uint64_t h = seq.key.adapter;
     for (int pos = 0; pos < b.plan.kv_len[static_cast<size_t>(s)]; ++pos) {
       const int32_t page = table.pages[static_cast<size_t>(s * table.max_blocks + pos / P)];
-      h = mix(h, seq.tokens[static_cast<size_t>(pos)]);
+      h = mix(h, pos < seq.n_tokens() ? seq.tokens[static_cast<size_t>(pos)]
+                                      : seq.draft[static_cast<size_t>(pos - seq.n_tokens())]);
       ASSERT_EQ(pages_[static_cast<size_t>(page * P + pos % P)], h) << "sequence " << seq.id << " at " << pos;
       const auto w = writer.find(page);
       ASSERT_TRUE(w == writer.end() || w->second == s) << "page " << page << " is written and shared";
@@ -240,7 +247,7 @@ class World {
       ASSERT_GE(item.count, 1);
       ASSERT_EQ(item.begin, client(item.seq).seq.n_computed);
       current_.push_back(&client(item.seq).seq);
-      (item.count == 1 ? decodes : prompts) = true;
+      (item.sure() == 1 ? decodes : prompts) = true;
     }
     n_mixed += decodes && prompts ? 1 : 0;
     const AdapterMap adapters = make_adapter_map(plan, [&](SeqId id) {
@@ -253,11 +260,46 @@ class World {
     if (chance(config_.cancel)) cancel_one();  // between the forward pass and its commit
     scheduler_.commit(plan);
     ASSERT_EQ(kv_.check_integrity(), "");
-    for (size_t i = 0; i < plan.items.size(); ++i) {
-      Client& c = client(plan.items[i].seq);
-      if (!plan.items[i].sample || c.seq.state == SeqState::finished) continue;
-      c.seq.tokens.push_back(static_cast<int32_t>(values[i] % 3) % config_.vocab);
-      if (c.seq.n_tokens() >= c.max_tokens) finish(c);
+    if (chance(config_.cancel)) cancel_one();  // between the commit and the verdict on drafts
+    size_t row = 0;
+    for (const StepPlan::Item& item : plan.items) {
+      row += static_cast<size_t>(item.count);
+      Client& c = client(item.seq);
+      if (item.sample && c.seq.state == SeqState::running)
+        verify(c, item, std::span(values).subspan(row - static_cast<size_t>(item.drafted) - 1));
+    }
+    ASSERT_EQ(kv_.check_integrity(), "");
+    for (const auto& c : clients_)
+      if (c->seq.state == SeqState::running && c->seq.pending() == 1) draft(*c);
+  }
+
+  // As Engine::verify: tokens as long as the drafted ones are those that are said.
+  void verify(Client& c, const StepPlan::Item& item, std::span<const uint64_t> values) {
+    std::vector<int32_t> said;
+    int accepted = 0;
+    for (int i = 0; i <= item.drafted; ++i) {
+      said.push_back(static_cast<int32_t>(values[static_cast<size_t>(i)] % 3) % config_.vocab);
+      const bool ends = c.seq.n_tokens() + i + 1 >= c.max_tokens;
+      if (ends || i == item.drafted || c.seq.draft[static_cast<size_t>(i)] != said.back()) break;
+      ++accepted;
+    }
+    if (item.drafted > 0) scheduler_.accept(c.seq, accepted);
+    n_drafted += item.drafted;
+    n_accepted += accepted;
+    c.seq.tokens.insert(c.seq.tokens.end(), said.begin(), said.end());
+    if (c.seq.n_tokens() >= c.max_tokens) finish(c);
+  }
+
+  // Right until a random place, then perhaps wrong.
+  void draft(Client& c) {
+    if (config_.draft == 0 || chance(0.3)) return;
+    const int n = std::min(1 + below(config_.draft), c.max_tokens - c.seq.n_tokens() - 1);
+    uint64_t h = c.seq.key.adapter;
+    for (const int32_t token : c.seq.tokens) h = mix(h, token);
+    for (int i = 0; i < n; ++i) {
+      const auto next = static_cast<int32_t>(h % 3) % config_.vocab;
+      c.seq.draft.push_back(chance(0.8) ? next : below(config_.vocab));
+      h = mix(h, c.seq.draft.back());
     }
   }
 
@@ -275,7 +317,7 @@ class World {
 };
 
 TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
-  int n_preemptions = 0, n_cached = 0, n_odd = 0, n_saves = 0;
+  int n_preemptions = 0, n_cached = 0, n_odd = 0, n_saves = 0, n_drafted = 0, n_accepted = 0;
   int n_finished = 0, n_mixed = 0, n_mixed_adapters = 0;
   std::array<int, 9> n_limits{};
   for (uint32_t seed = 0; seed < 300 && !HasFailure(); ++seed) {
@@ -287,6 +329,8 @@ TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
     n_cached += world.n_cached;
     n_odd += world.n_odd;
     n_saves += world.n_saves;
+    n_drafted += world.n_drafted;
+    n_accepted += world.n_accepted;
     for (size_t i = 0; i < n_limits.size(); ++i) n_limits[i] += world.n_limits[i];
     n_finished += world.n_finished;
     n_mixed += world.n_mixed;
@@ -297,6 +341,8 @@ TEST(SchedulerFuzz, InvariantsHoldAfterEveryStep) {
   EXPECT_GT(n_cached, 10000);
   EXPECT_GT(n_odd, 1000);
   EXPECT_GT(n_saves, 10000);
+  EXPECT_GT(n_accepted, 10000);
+  EXPECT_GT(n_drafted - n_accepted, 10000);
   for (size_t i = 0; i < n_limits.size(); ++i)
     EXPECT_EQ(n_limits[i] > 0, i != static_cast<size_t>(ReuseLimit::off)) << "limit " << i;
   EXPECT_GT(n_finished, 10000);
