@@ -59,13 +59,14 @@ Json plan_json(const MemoryPlan& plan) {
               {"kv_bytes", plan.kv_bytes},
               {"state_bytes", plan.state_bytes},
               {"activation_bytes", plan.activation_bytes},
+              {"draft_bytes", plan.draft_bytes},
               {"total_bytes", plan.total_bytes()},
               {"available_bytes", available_memory()}};
 }
 
 std::string plan_text(const Console& console, const MemoryPlan& plan) {
   return console.text("ui.plan", {{"context", plan.limits.ctx_tokens},
-                                  {"weights", bytes_text(plan.weight_bytes)},
+                                  {"weights", bytes_text(plan.weight_bytes + plan.draft_bytes)},
                                   {"kv", bytes_text(plan.kv_bytes + plan.state_bytes)},
                                   {"activations", bytes_text(plan.activation_bytes)},
                                   {"total", bytes_text(plan.total_bytes())},

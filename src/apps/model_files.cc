@@ -1,5 +1,6 @@
 #include "apps/model_files.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "apps/paths.h"
@@ -20,6 +21,25 @@ Result<std::optional<Tokenizer>> find_tokenizer(Console& console, const Checkpoi
   return std::nullopt;
 }
 
+// Token for token the same words, as far as both have them.
+bool same_words(const Tokenizer& a, const Tokenizer& b) {
+  for (int32_t id = 0; id < std::min(a.vocab_size(), b.vocab_size()); ++id)
+    if (a.token_bytes(id) != b.token_bytes(id)) return false;
+  return true;
+}
+
+// The model that drafts, in the memory of the same backend.
+Result<std::shared_ptr<Model>> open_draft(const ModelFlags& flags, const OpenModel& open) {
+  QW_TRY(const auto path, resolve_model(*flags.draft));
+  QW_TRY(Checkpoint checkpoint, open_checkpoint(path));
+  const Result<Tokenizer> tokenizer = checkpoint_tokenizer(checkpoint);
+  if (tokenizer && open.tokenizer && !same_words(*tokenizer, *open.tokenizer))
+    return fail("cli.draft_words", {{"draft", *flags.draft}});
+  QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *open.backend,
+                                        {.strict = flags.strict, .trainable = false}));
+  return std::shared_ptr<Model>(std::move(loaded.model));
+}
+
 }  // namespace
 
 void ModelFlags::add_compute_options(CommandLine& line) {
@@ -34,6 +54,11 @@ void ModelFlags::add_context_option(CommandLine& line) {
 
 void ModelFlags::add_adapter_option(CommandLine& line) {
   line.text("--adapter", "ADAPTER", &adapter, "help.adapter");
+}
+
+void ModelFlags::add_draft_options(CommandLine& line) {
+  line.choice("--speculate", {"auto", "ngram", "mtp", "off"}, &speculate, "help.speculate");
+  line.text("--draft", "MODEL", &draft, "help.draft");
 }
 
 Result<DType> ModelFlags::kv_dtype(DType usual) const {
@@ -65,8 +90,25 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
     QW_TRY(out.adapter, read_adapter(*flags.adapter, out.checkpoint.config, weights.weights(), *out.backend));
     for (const Error& warning : out.adapter->warnings) program.console().warn(warning);
   }
+  if (flags.draft) {
+    QW_TRY(out.draft, open_draft(flags, out));
+  }
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;
+}
+
+Status set_speculation(const ModelFlags& flags, const OpenModel& open, EngineOptions& options) {
+  const std::string how = flags.speculate.value_or("auto");
+  if (flags.draft && how != "auto")
+    return fail("cli.exclusive", {{"option", "--draft"}, {"other", "--speculate"}});
+  options.draft_model = open.draft;
+  if (open.draft)
+    options.draft = DraftSource::model;
+  else if (how == "mtp" || (how == "auto" && open.model->has_mtp()))
+    options.draft = DraftSource::mtp;
+  else if (how != "off")
+    options.draft = DraftSource::ngram;
+  return {};
 }
 
 int adapter_rank(const OpenModel& open) {

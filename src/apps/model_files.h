@@ -17,17 +17,19 @@
 
 namespace qw::apps {
 
-// --exact, --kv, --ctx, --strict, --adapter.
+// --exact, --kv, --ctx, --strict, --adapter, --draft, --speculate.
 struct ModelFlags {
   bool exact = false;  // f32 activations and KV, weights as stored
   bool strict = false;
   std::optional<std::string> kv;
   std::optional<int64_t> ctx;
   std::optional<std::string> adapter;
+  std::optional<std::string> draft, speculate;
 
   void add_compute_options(CommandLine& line);  // --exact --kv --strict
   void add_context_option(CommandLine& line);   // --ctx
   void add_adapter_option(CommandLine& line);   // --adapter
+  void add_draft_options(CommandLine& line);    // --draft --speculate
   // Errors: cli.exact_conflict (--exact and --kv f16).
   Result<DType> kv_dtype(DType usual) const;
 };
@@ -38,6 +40,7 @@ struct OpenModel {
   Checkpoint checkpoint;             // its weights are taken
   std::shared_ptr<Model> model;
   std::optional<LoraAdapter> adapter;  // --adapter
+  std::shared_ptr<Model> draft;        // --draft
   std::optional<Tokenizer> tokenizer;
   double load_s = 0;
 };
@@ -57,6 +60,8 @@ struct OpenEngine {
   uint64_t adapter = 0;
 };
 int adapter_rank(const OpenModel& open);  // for EngineOptions
+// What --draft and --speculate mean for this model. Errors: cli.exclusive.
+Status set_speculation(const ModelFlags& flags, const OpenModel& open, EngineOptions& options);
 Result<OpenEngine> open_engine(const OpenModel& open, const EngineOptions& options);
 
 }  // namespace qw::apps

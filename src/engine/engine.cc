@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 #include "core/kv_pool.h"
 #include "engine/borders.h"
+#include "engine/model_drafter.h"
+#include "engine/mtp_drafter.h"
 #include "engine/step_batch.h"
+#include "ops/gather_rows.h"
+#include "ops/linear.h"
 
 namespace qw {
 namespace {
@@ -36,11 +41,18 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Model> mode
   QW_TRY(const EngineLimits limits, engine_limits(*model, backend.real(), options));
   const KvPoolOptions pages{limits.n_pages, limits.n_slots + limits.n_draft_slots, options.kv_dtype};
   QW_TRY(std::unique_ptr<KvPool> pool, KvPool::create(backend, model->cache_spec(), pages));
-  return std::unique_ptr<Engine>(new Engine(std::move(model), backend, options, limits, std::move(pool)));
+  std::unique_ptr<Drafter> drafter;
+  if (options.draft == DraftSource::ngram) drafter = std::make_unique<NgramDrafter>();
+  if (options.draft == DraftSource::model) {
+    QW_TRY(drafter,
+           ModelDrafter::create(options.draft_model, backend, limits, options.kv_dtype, model->info().vocab));
+  }
+  return std::unique_ptr<Engine>(
+      new Engine(std::move(model), backend, options, limits, std::move(pool), std::move(drafter)));
 }
 
 Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
-               const EngineLimits& limits, std::unique_ptr<KvPool> pool)
+               const EngineLimits& limits, std::unique_ptr<KvPool> pool, std::unique_ptr<Drafter> drafter)
     : model_(std::move(model)),
       backend_(backend),
       limits_(limits),
@@ -50,9 +62,10 @@ Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const Engin
       scheduler_({limits.max_batch_tokens, limits.max_seqs, limits.snapshot_every}, kv_),
       arena_(backend) {
   stats_.free_pages = limits.n_pages;
-  if (options.draft == DraftSource::ngram)
-    speculation_ = std::make_unique<Speculation>(std::make_unique<NgramDrafter>(), limits.max_draft,
-                                                 options.draft_adapts);
+  if (options.draft == DraftSource::mtp)
+    drafter = std::make_unique<MtpDrafter>(*model_, backend_, kv_, *pool_, arena_);
+  if (drafter)
+    speculation_ = std::make_unique<Speculation>(std::move(drafter), limits.max_draft, options.draft_adapts);
   thread_ = std::thread([this] { run(); });
 }
 
@@ -178,7 +191,7 @@ void Engine::step() {
   }
   if (speculation_)
     for (const SeqId id : plan.preempted) speculation_->forget(id);
-  run_state_ops(plan.state_ops);
+  run_state_ops(*pool_, plan.state_ops);
   compute(plan);
   const bool decodes = std::all_of(plan.items.begin(), plan.items.end(), [](const StepPlan::Item& item) {
     return item.sample && item.sure() == 1;
@@ -189,23 +202,7 @@ void Engine::step() {
   scheduler_.commit(plan);
   receive(false);  // who was cancelled during the forward pass gets no more tokens
   sample(plan);
-  draft();
-}
-
-void Engine::run_state_ops(const std::vector<StateOp>& ops) {
-  for (const StateOp& op : ops) {
-    switch (op.kind) {
-      case StateOp::Kind::clear:
-        pool_->clear_slot(op.to);
-        break;
-      case StateOp::Kind::copy:
-        pool_->copy_slot(op.to, op.from);
-        break;
-      case StateOp::Kind::copy_page:
-        pool_->copy_page(op.to, op.from);
-        break;
-    }
-  }
+  draft(plan);
 }
 
 // A request whose state has met a number that is not finite ends before the prefix cache takes the state.
@@ -237,9 +234,27 @@ void Engine::compute(const StepPlan& plan) {
   if (trace_) cx.trace = &trace_;
   const AdapterMap adapters = make_adapter_map(plan, [&](SeqId id) { return live_.at(id)->adapter; });
   if (!adapters.empty()) cx.adapters = &adapters;
-  const Tensor logits = model_->forward(cx, batch);  // [R, V]
-  logits_.resize(static_cast<size_t>(logits.elements()));
+  const Tensor logits = wants_features() ? forward_with_features(cx, batch) : model_->forward(cx, batch);
+  logits_.resize(static_cast<size_t>(logits.elements()));  // [R, V]
   if (!logits_.empty()) backend_.download(logits_.data(), logits);
+}
+
+bool Engine::wants_features() const {
+  return speculation_ && speculation_->drafter().wants_features();
+}
+
+// As Model::forward, and the features of all rows stay until the next step.
+Tensor Engine::forward_with_features(Ctx& cx, const Batch& batch) {
+  Batch all = batch;
+  all.logit_rows.resize(all.ids.size());
+  std::iota(all.logit_rows.begin(), all.logit_rows.end(), 0);
+  features_ = model_->features(cx, all);
+  const Tensor x = ops::gather_rows(cx, features_, arena_.upload(batch.logit_rows));
+  if (cx.adapters == nullptr) return ops::linear(cx, x, model_->head());
+  const AdapterMap adapters = adapters_of_rows(*cx.adapters, batch.logit_rows);
+  Ctx rows = cx;
+  rows.adapters = &adapters;
+  return ops::linear(rows, x, model_->head());
 }
 
 void Engine::sample(const StepPlan& plan) {
@@ -313,8 +328,13 @@ void Engine::take_token(Generation& g, Sampled token, std::optional<FinishReason
 }
 
 // Drafts for those that decode next, not beyond what they may still say.
-void Engine::draft() {
+void Engine::draft(const StepPlan& plan) {
   if (!speculation_) return;
+  const auto running = [&](SeqId id) -> const Sequence* {
+    const auto it = live_.find(id);
+    return it == live_.end() || it->second->seq.state != SeqState::running ? nullptr : &it->second->seq;
+  };
+  if (wants_features()) speculation_->drafter().see(plan, features_, running);
   std::vector<DraftTask> tasks;
   for (const auto& [id, g] : live_) {
     const Sequence& s = g->seq;

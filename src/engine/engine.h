@@ -73,13 +73,12 @@ class Engine {
   };
 
   Engine(std::shared_ptr<const Model> model, Backend& backend, const EngineOptions& options,
-         const EngineLimits& limits, std::unique_ptr<KvPool> pool);
+         const EngineLimits& limits, std::unique_ptr<KvPool> pool, std::unique_ptr<Drafter> drafter);
   void run();
   bool receive(bool wait);
   void start(std::unique_ptr<Generation> g);
   Status check(const Generation& g) const;
   void step();
-  void run_state_ops(const std::vector<StateOp>& ops);
   void refuse_states(const StepPlan& plan);
   bool has_sound_state(const Generation& g);
   void compute(const StepPlan& plan);
@@ -88,7 +87,9 @@ class Engine {
   void verify(Generation& g, const StepPlan::Item& item, std::span<const float> logits);
   void take_token(Generation& g, Sampled token, std::optional<FinishReason> end);
   std::optional<FinishReason> end_at(const Generation& g, int32_t id, int n_answer) const;
-  void draft();
+  void draft(const StepPlan& plan);
+  bool wants_features() const;
+  Tensor forward_with_features(Ctx& cx, const Batch& batch);
   void finish(Generation& g, FinishReason reason, std::optional<Error> error = std::nullopt);
   void count(const StepPlan& plan);
   void set_gauges();
@@ -106,6 +107,7 @@ class Engine {
   std::unique_ptr<Speculation> speculation_;  // null: none
   Arena arena_;
   std::vector<float> logits_;  // [R, V] of the step
+  Tensor features_;            // [T, D] of the step, where the drafter wants them
   std::unordered_map<RequestId, std::unique_ptr<Generation>> live_;
 
   std::atomic<RequestId> next_id_{1};

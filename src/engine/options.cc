@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "core/kv_pool.h"
 #include "engine/dry_backend.h"
@@ -10,6 +11,7 @@ namespace qw {
 namespace {
 
 constexpr int kMostDraft = 16, kMostRecurrentDraft = 4;  // tokens
+constexpr int kMostPadding = 512;  // rows of the head by which models of one family differ
 
 class WeightBytesVisitor : public Visitor {
  public:
@@ -87,6 +89,13 @@ size_t count_activations(Model& model, DType real, const EngineLimits& limits, c
   const Batch batch = largest_batch(limits, **pool);
   const AdapterMap adapters{{0, batch.n_rows(), adapter.set}};
   if (options.adapter_rank > 0) cx.adapters = &adapters;
+  if (options.draft == DraftSource::mtp) {
+    Batch all = batch;
+    all.logit_rows.resize(all.ids.size());
+    std::iota(all.logit_rows.begin(), all.logit_rows.end(), 0);
+    const Tensor features = model.features(cx, all);
+    model.mtp_features(cx, features, batch);
+  }
   model.forward(cx, batch);
   return arena.peak_bytes();
 }
@@ -105,10 +114,25 @@ Result<int> draft_depth(const Model& model, const EngineOptions& options) {
   if (options.draft == DraftSource::model) {
     QW_CHECK(options.draft_model != nullptr);
     const int vocab = options.draft_model->info().vocab;
-    if (vocab != model.info().vocab)
+    if (std::abs(vocab - model.info().vocab) > kMostPadding)
       return fail("engine.draft_vocab", {{"draft", vocab}, {"vocab", model.info().vocab}});
   }
   return std::clamp(options.max_draft, 1, kMostDraft);
+}
+
+size_t draft_bytes(Model& model, DType real, const MemoryPlan& plan, EngineOptions options) {
+  WeightBytesVisitor weights;
+  model.visit(weights);
+  options.draft = DraftSource::off;
+  options.adapter_rank = 0;
+  const std::vector<LayerCache> caches = model.cache_spec();
+  EngineLimits limits = plan.limits;
+  limits.max_draft = 0;
+  limits.n_draft_slots = limits.max_seqs;
+  limits.n_slots = KvPool::slot_bytes(caches, real) > 0 ? limits.max_seqs + kDraftModelSnapshots : 0;
+  return weights.bytes + static_cast<size_t>(limits.n_pages) * KvPool::page_bytes(caches, options.kv_dtype) +
+         static_cast<size_t>(limits.n_slots + limits.n_draft_slots) * KvPool::slot_bytes(caches, real) +
+         count_activations(model, real, limits, options);
 }
 
 }  // namespace
@@ -160,6 +184,8 @@ Result<MemoryPlan> plan_memory(Model& model, DType real, const EngineOptions& op
   plan.state_bytes =
       static_cast<size_t>(plan.limits.n_slots + plan.limits.n_draft_slots) * KvPool::slot_bytes(caches, real);
   plan.activation_bytes = count_activations(model, real, plan.limits, options);
+  if (options.draft == DraftSource::model)
+    plan.draft_bytes = draft_bytes(*options.draft_model, real, plan, options);
   return plan;
 }
 

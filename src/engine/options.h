@@ -22,11 +22,14 @@ struct EngineOptions {
   DraftSource draft = DraftSource::off;
   int max_draft =
       8;  // tokens a step and sequence; with recurrent layers at most 4, each of which takes a state
-  bool draft_adapts = true;                       // to what pays; else always max_draft
-  std::shared_ptr<const Model> draft_model = {};  // DraftSource::model: one with the same vocabulary
-  int adapter_rank = 0;  // the memory plan counts one adapter of this rank on every matrix
-  Trace trace = {};      // taps of every step; empty: none
+  bool draft_adapts = true;                 // to what pays; else always max_draft
+  std::shared_ptr<Model> draft_model = {};  // DraftSource::model: one with the same vocabulary
+  int adapter_rank = 0;                     // the memory plan counts one adapter of this rank on every matrix
+  Trace trace = {};                         // taps of every step; empty: none
 };
+
+// Snapshots of a draft model with recurrent layers, for the beginnings of later requests.
+inline constexpr int kDraftModelSnapshots = 8;
 
 // What the options come to for a model.
 struct EngineLimits {
@@ -51,7 +54,10 @@ struct MemoryPlan {
   size_t kv_bytes = 0;
   size_t state_bytes = 0;       // recurrent
   size_t activation_bytes = 0;  // of the largest step
-  size_t total_bytes() const { return weight_bytes + kv_bytes + state_bytes + activation_bytes; }
+  size_t draft_bytes = 0;       // of a model that drafts, all together
+  size_t total_bytes() const {
+    return weight_bytes + kv_bytes + state_bytes + activation_bytes + draft_bytes;
+  }
 };
 
 // Memory that an engine with these options will use. Nothing is allocated: the activations are counted by

@@ -38,6 +38,22 @@ Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager
   return b;
 }
 
+void run_state_ops(KvPool& pool, const std::vector<StateOp>& ops) {
+  for (const StateOp& op : ops) {
+    switch (op.kind) {
+      case StateOp::Kind::clear:
+        pool.clear_slot(op.to);
+        break;
+      case StateOp::Kind::copy:
+        pool.copy_slot(op.to, op.from);
+        break;
+      case StateOp::Kind::copy_page:
+        pool.copy_page(op.to, op.from);
+        break;
+    }
+  }
+}
+
 AdapterMap make_adapter_map(const StepPlan& plan, const FindAdapter& find) {
   AdapterMap out;
   int64_t row = 0;

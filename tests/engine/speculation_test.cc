@@ -132,20 +132,26 @@ class SpeculationTest : public testing::TestWithParam<std::string> {
     return out;
   }
 
+  EngineStats expect_same_text(EngineOptions crowded);
+
   std::unique_ptr<Backend> backend;
   std::shared_ptr<Model> model;
 };
 
-TEST_P(SpeculationTest, SameTextWhateverIsDrafted) {
+// Each request alone without drafts, then all at once in too few pages with them. Answers the counts of the
+// run that always drafts.
+EngineStats SpeculationTest::expect_same_text(EngineOptions crowded) {
   std::vector<Answer> expected;
   {
     auto engine = start({.max_seqs = 1, .prefix_cache = false});
     for (const Request& r : requests()) expected.push_back(wait_for(*submit(*engine, r)));
   }
-  const size_t tight = 10 * KvPool::page_bytes(model->cache_spec(), DType::f16);
-  EngineOptions crowded{.ctx_tokens = 192, .max_batch_tokens = 40, .max_seqs = 6, .kv_bytes = tight};
-  crowded.draft = DraftSource::ngram;
-  for (const bool adapts : {false, true}) {
+  crowded.ctx_tokens = 192;
+  crowded.max_batch_tokens = 40;
+  crowded.max_seqs = 6;
+  crowded.kv_bytes = 10 * KvPool::page_bytes(model->cache_spec(), DType::f16);
+  EngineStats always;
+  for (const bool adapts : {true, false}) {
     crowded.draft_adapts = adapts;
     auto engine = start(crowded);
     for (int round = 0; round < 2; ++round) {
@@ -158,13 +164,101 @@ TEST_P(SpeculationTest, SameTextWhateverIsDrafted) {
         EXPECT_EQ(a.end.usage.completion_tokens, expected[i].end.usage.completion_tokens);
       }
     }
-    const EngineStats stats = engine->stats();
-    EXPECT_EQ(stats.owned_pages, 0);
-    if (adapts) continue;
-    EXPECT_GT(stats.preemptions, 0);
-    EXPECT_GT(stats.accepted_drafts, 100);
-    EXPECT_GT(stats.drafted_tokens, stats.accepted_drafts);  // refused ones were there too
+    always = engine->stats();
+    EXPECT_EQ(always.owned_pages, 0);
   }
+  EXPECT_GT(always.drafted_tokens, 100);
+  return always;
+}
+
+TEST_P(SpeculationTest, SameTextWithNgrams) {
+  const EngineStats stats = expect_same_text({.draft = DraftSource::ngram});
+  EXPECT_GT(stats.preemptions, 0);
+  EXPECT_GT(stats.accepted_drafts, 100);
+  EXPECT_GT(stats.drafted_tokens, stats.accepted_drafts);  // refused ones were there too
+}
+
+TEST_P(SpeculationTest, SameTextWithADraftModel) {
+  std::mt19937 rng(8);
+  Json config = test::tiny_config("qwen2", rng);
+  config["vocab_size"] = model->info().vocab;
+  const std::shared_ptr<Model> drafters[] = {model, test::tiny_model(config, *backend, 2),
+                                             std::make_shared<test::ToyHybrid>(*backend, 9)};  // fewer words
+  for (const auto& drafter : drafters) {
+    const EngineStats stats = expect_same_text({.draft = DraftSource::model, .draft_model = drafter});
+    EXPECT_LE(stats.accepted_drafts, stats.drafted_tokens);
+    if (drafter != model) continue;
+    EXPECT_GT(stats.accepted_drafts, stats.drafted_tokens * 8 / 10);  // it knows itself
+  }
+}
+
+TEST_P(SpeculationTest, WhatCannotDraftIsSaid) {
+  const auto code = [&](const EngineOptions& o) {
+    const auto r = Engine::create(model, *backend, o);
+    return r ? "none" : r.error().code();
+  };
+  EXPECT_EQ(code({.draft = DraftSource::mtp}), "engine.no_mtp");
+  std::mt19937 rng(8);
+  Json config = test::tiny_config("qwen2", rng);
+  config["vocab_size"] = 2000;
+  const std::shared_ptr<Model> foreign = test::tiny_model(config, *backend, 2);
+  EXPECT_EQ(code({.draft = DraftSource::model, .draft_model = foreign}), "engine.draft_vocab");
+}
+
+// Says 7 · id + 3 after id, and its extra layer knows that: a draft is right where the ids, positions and
+// rows that it is fed are.
+class Markov : public Model {
+ public:
+  static constexpr int kVocab = 61, kHidden = 32, kHeads = 2;
+  explicit Markov(Backend& backend) {
+    info_ = {.model_type = "markov", .n_layers = 1, .hidden = kHidden, .vocab = kVocab, .max_positions = 512};
+    embed_.name = "embed";
+    embed_.shape = {kVocab, kHidden};
+    const std::vector<float> x = test::random_values("embed", embed_.shape.dims(), 3);
+    embed_.data = Tensor(*backend.alloc(x.size() * sizeof(float)), 0, embed_.shape, DType::f32);
+    backend.upload(embed_.data, x.data());
+  }
+  const ModelInfo& info() const override { return info_; }
+  void visit(Visitor& v) override { v.weight(embed_, "embed", embed_.shape, ShardAxis::none); }
+  bool tied_head() const override { return true; }
+  std::vector<LayerCache> cache_spec() const override {
+    const CacheSpec paged{CacheSpec::Kind::paged, kHeads, kHidden / kHeads, 0, 0};
+    return {{paged}, {paged}};
+  }
+  const Weight& head() const override { return embed_; }
+  Tensor features(Ctx& cx, const Batch& b) const override { return after(cx, b, 0); }
+  bool has_mtp() const override { return true; }
+  Tensor mtp_features(Ctx& cx, const Tensor& hidden, const Batch& b) const override {
+    QW_CHECK(hidden.dim(0) == b.n_rows() && hidden.dim(1) == kHidden, "hidden {}", hidden.shape().str());
+    return after(cx, b, 1);
+  }
+
+ private:
+  // Mostly the word after each id, with a little of the past.
+  Tensor after(Ctx& cx, const Batch& b, int layer) const {
+    std::vector<int32_t> next;
+    for (const int32_t id : b.ids) next.push_back((7 * id + 3) % kVocab);
+    const Tensor x = ops::embedding(cx, cx.arena.upload(next), embed_);
+    const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
+    const Tensor h = x.view({b.n_rows(), kHeads, kHidden / kHeads});
+    const Tensor a = ops::attention(cx, h, h, h, step, {layer, 0.25, 0});
+    const Tensor y = cx.alloc(x.shape());
+    cx.backend.scale(y, x, 12.0);
+    cx.backend.axpy(y, 0.1, a.view(x.shape()));
+    return ops::gather_rows(cx, y, cx.arena.upload(b.logit_rows));
+  }
+  ModelInfo info_;
+  Weight embed_;
+};
+
+TEST_P(SpeculationTest, SameTextWithTheModelsOwnLayer) {
+  model = std::make_shared<Markov>(*backend);
+  const EngineStats stats = expect_same_text({.draft = DraftSource::mtp, .max_draft = 3});
+  EXPECT_GT(stats.accepted_drafts, stats.drafted_tokens / 2);
+  auto engine = start({.draft = DraftSource::mtp, .max_draft = 3, .draft_adapts = false});
+  EXPECT_EQ(wait_for(*submit(*engine, {.ids = {1, 10, 12}, .max_new_tokens = 41})).ids.size(), 41U);
+  EXPECT_EQ(engine->stats().accepted_drafts, engine->stats().drafted_tokens);
+  EXPECT_LE(engine->stats().steps, 12);
 }
 
 TEST_P(SpeculationTest, FewerStepsForRepeatedText) {

@@ -41,6 +41,7 @@ struct ChatFlags {
     compute.add_context_option(line);
     compute.add_compute_options(line);
     compute.add_adapter_option(line);
+    compute.add_draft_options(line);
   }
 };
 
@@ -72,6 +73,7 @@ Result<std::string> template_arguments(const ChatFlags& flags) {
 Result<OpenEngine> make_engine(Program& program, const ChatFlags& flags, const OpenModel& open) {
   EngineOptions options{.max_seqs = 1};
   options.adapter_rank = adapter_rank(open);
+  QW_TRY(set_speculation(flags.compute, open, options));
   QW_TRY(options.kv_dtype, flags.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;
   const int64_t ctx = flags.compute.ctx.value_or(limit);

@@ -114,6 +114,8 @@ void Chat::stats() {
                               {"prefill", rate(u.prompt_tokens - u.cached_tokens, last_->timing.prefill_s)}});
   }
   if (last_) say(reuse_code(last_->reuse.limit), {{"tokens", last_->reuse.tokens}, {"at", last_->reuse.at}});
+  if (const EngineStats s = model_.engine.stats(); s.drafted_tokens > 0)
+    say("ui.drafts", {{"drafted", s.drafted_tokens}, {"accepted", s.accepted_drafts}});
   say("chat.stats.context",
       {{"messages", conversation_.messages().size()}, {"tokens", size_in_tokens()}, {"limit", limit}});
   if (journal_) say("chat.stats.file", {{"file", journal_->file().string()}});

@@ -47,6 +47,7 @@ void declare(CommandLine& line, Options& o) {
   o.compute.add_context_option(line);
   o.compute.add_compute_options(line);
   o.compute.add_adapter_option(line);
+  o.compute.add_draft_options(line);
   line.flag("--dry-run", &o.dry_run, "help.dry_run");
 }
 
@@ -158,6 +159,7 @@ Result<Prompt> make_prompt(const Options& o, const Input& in, const OpenModel& o
 Result<EngineOptions> engine_options(Program& program, const Options& o, OpenModel& open, int n_prompt) {
   EngineOptions e{.max_seqs = 1};
   e.adapter_rank = adapter_rank(open);
+  QW_TRY(set_speculation(o.compute, open, e));
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;
   const int64_t ctx = o.compute.ctx.value_or(limit);
@@ -172,6 +174,7 @@ Result<EngineOptions> engine_options(Program& program, const Options& o, OpenMod
 Result<int> dry_run(Program& program, const Options& o, OpenModel& open) {
   EngineOptions e{.max_seqs = 1};
   e.adapter_rank = adapter_rank(open);
+  QW_TRY(set_speculation(o.compute, open, e));
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   e.ctx_tokens =
       static_cast<int>(std::min<int64_t>(o.compute.ctx.value_or(0), std::numeric_limits<int>::max()));
@@ -187,11 +190,16 @@ double rate(double tokens, double seconds) {
 
 struct Stats {
   double load_s, prefill_tok_s, decode_tok_s, first_token_s;
+  int64_t drafted, accepted;
 };
 
-Stats stats_of(const Answer& a, double load_s) {
-  return {load_s, rate(a.usage.prompt_tokens - a.usage.cached_tokens, a.timing.prefill_s),
-          rate(a.usage.completion_tokens - 1, a.timing.decode_s), a.timing.first_token_s};
+Stats stats_of(const Answer& a, double load_s, const EngineStats& engine) {
+  return {load_s,
+          rate(a.usage.prompt_tokens - a.usage.cached_tokens, a.timing.prefill_s),
+          rate(a.usage.completion_tokens - 1, a.timing.decode_s),
+          a.timing.first_token_s,
+          engine.drafted_tokens,
+          engine.accepted_drafts};
 }
 
 std::string_view reason_name(FinishReason reason) {
@@ -222,18 +230,24 @@ Json answer_json(const Options& o, const Answer& a, uint64_t seed, const Stats& 
             {{"load_s", stats.load_s},
              {"prefill_tok_s", stats.prefill_tok_s},
              {"decode_tok_s", stats.decode_tok_s},
-             {"first_token_s", stats.first_token_s}}}};
+             {"first_token_s", stats.first_token_s},
+             {"drafted_tokens", stats.drafted},
+             {"accepted_drafts", stats.accepted}}}};
   if (o.logprobs) out["logprobs"] = logprobs_json(a);
   return out;
 }
 
 std::string stats_text(const Console& console, const Answer& a, const Stats& s) {
+  const std::string drafts =
+      s.drafted == 0 ? ""
+                     : "\n" + console.text("ui.drafts", {{"drafted", s.drafted}, {"accepted", s.accepted}});
   return console.text("ui.stats", {{"prompt", a.usage.prompt_tokens},
                                    {"prefill", fmt::format("{:.1f}", s.prefill_tok_s)},
                                    {"completion", a.usage.completion_tokens},
                                    {"decode", fmt::format("{:.1f}", s.decode_tok_s)},
                                    {"first", fmt::format("{:.2f}", s.first_token_s)},
-                                   {"load", fmt::format("{:.2f}", s.load_s)}});
+                                   {"load", fmt::format("{:.2f}", s.load_s)}}) +
+         drafts;
 }
 
 // The answer as it comes: text to stdout, reasoning to stderr, dim, where that is a terminal.
@@ -268,7 +282,7 @@ Result<int> answer(Program& program, const Options& o, OpenModel& open, const Pr
   QW_TRY(const Answer a,
          generate(*opened.engine, program.interrupts(), tokenizer, std::move(request), prompt.answer, sink));
   progress.reset();
-  const Stats stats = stats_of(a, open.load_s);
+  const Stats stats = stats_of(a, open.load_s, opened.engine->stats());
   QW_TRY(
       console.write(json ? to_json_line(answer_json(o, a, sampling.seed, stats)) + "\n" : std::string("\n")));
   if (o.stats && !json) console.write_err(stats_text(console, a, stats) + "\n");
