@@ -105,7 +105,6 @@ Result<Answer> generate(Engine& engine, Interrupts& interrupts, const Tokenizer*
   answer.usage = event.usage;
   answer.usage.completion_tokens = static_cast<int>(answer.tokens.size());
   answer.timing = event.timing;
-  answer.reuse = event.reuse;
   return answer;
 }
 

@@ -27,7 +27,6 @@ struct Answer {
   FinishReason reason = FinishReason::stop;  // stop, length, or cancelled by ctrl-C
   Usage usage;
   Timing timing;
-  Reuse reuse;
 
   std::vector<int32_t> ids() const;
 };

@@ -52,6 +52,23 @@ TEST(Run, TextIsTheSameWithoutJson) {
   EXPECT_NE(qw(run(with_stats)).err.find("tok/s"), std::string::npos);
 }
 
+TEST(Run, GuessingAheadChangesNoText) {
+  const auto run_with = [](std::vector<std::string> more) {
+    more.insert(more.end(), {"Hello Hello Hello", "--max-tokens", "60", "--seed", "3", "--ignore-eos"});
+    return run_json(more);
+  };
+  const Json off = run_with({"--speculate", "off"});
+  EXPECT_EQ(off["stats"]["drafted_tokens"], 0);
+  EXPECT_EQ(run_with({})["ids"], off["ids"]);
+  EXPECT_EQ(run_with({"--speculate", "ngram"})["ids"], off["ids"]);
+  const Json own = run_with({"--draft", kModel});
+  EXPECT_EQ(own["ids"], off["ids"]);
+  EXPECT_GT(own["stats"]["accepted_drafts"].get<int>(), 0);
+  EXPECT_EQ(own["stats"]["accepted_drafts"], own["stats"]["drafted_tokens"]);  // it agrees with itself
+  EXPECT_EQ(qw(run({"Hello", "--draft", kModel, "--speculate", "ngram"})).status, 2);
+  EXPECT_NE(qw(run({"Hello", "--speculate", "mtp"})).err.find("--speculate ngram"), std::string::npos);
+}
+
 TEST(Run, SeedsAndGreedy) {
   const auto ids = [](std::vector<std::string> more) {
     more.insert(more.end(), {"Hello", "--max-tokens", "16", "--ignore-eos"});

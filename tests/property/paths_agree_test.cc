@@ -251,17 +251,10 @@ std::vector<Rows> Paths::scheduled(const std::vector<std::vector<int32_t>>& text
     scheduler.add(*s);
     seqs.push_back(std::move(s));
   }
-  auto run_ops = [&](const std::vector<StateOp>& ops) {
-    for (const StateOp& op : ops) {
-      if (op.kind == StateOp::Kind::clear) bench_.pool->clear_slot(op.to);
-      if (op.kind == StateOp::Kind::copy) bench_.pool->copy_slot(op.to, op.from);
-      if (op.kind == StateOp::Kind::copy_page) bench_.pool->copy_page(op.to, op.from);
-    }
-  };
   while (!scheduler.idle()) {
     const StepPlan plan = scheduler.plan();
     *n_preemptions += static_cast<int>(plan.preempted.size());
-    run_ops(plan.state_ops);
+    run_state_ops(*bench_.pool, plan.state_ops);
     Batch b = make_batch(
         plan, [&](SeqId id) -> const Sequence& { return *seqs[id]; }, kv,
         static_cast<int>(bench_.pool->groups().size()));
