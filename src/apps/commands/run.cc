@@ -238,16 +238,17 @@ Json answer_json(const Options& o, const Answer& a, uint64_t seed, const Stats& 
 }
 
 std::string stats_text(const Console& console, const Answer& a, const Stats& s) {
-  const std::string drafts =
-      s.drafted == 0 ? ""
-                     : "\n" + console.text("ui.drafts", {{"drafted", s.drafted}, {"accepted", s.accepted}});
-  return console.text("ui.stats", {{"prompt", a.usage.prompt_tokens},
-                                   {"prefill", fmt::format("{:.1f}", s.prefill_tok_s)},
-                                   {"completion", a.usage.completion_tokens},
-                                   {"decode", fmt::format("{:.1f}", s.decode_tok_s)},
-                                   {"first", fmt::format("{:.2f}", s.first_token_s)},
-                                   {"load", fmt::format("{:.2f}", s.load_s)}}) +
-         drafts;
+  std::string out = console.text("ui.stats", {{"prompt", a.usage.prompt_tokens},
+                                              {"prefill", fmt::format("{:.1f}", s.prefill_tok_s)},
+                                              {"completion", a.usage.completion_tokens},
+                                              {"decode", fmt::format("{:.1f}", s.decode_tok_s)},
+                                              {"first", fmt::format("{:.2f}", s.first_token_s)},
+                                              {"load", fmt::format("{:.2f}", s.load_s)}});
+  if (s.drafted > 0) {
+    out += '\n';
+    out += console.text("ui.drafts", {{"drafted", s.drafted}, {"accepted", s.accepted}});
+  }
+  return out;
 }
 
 // The answer as it comes: text to stdout, reasoning to stderr, dim, where that is a terminal.
