@@ -40,6 +40,7 @@ Batch ForwardRunner::make_batch(std::span<const int32_t> ids) const {
     for (int i = 0; i < n; ++i) batch.positions.push_back(length_ + i);
     batch.plan.cu_q.push_back((s + 1) * n);
     batch.plan.kv_len.push_back(length_ + n);
+    batch.plan.n_prompt.push_back(options_.max_tokens);
     for (int b = 0; b < table.max_blocks; ++b) table.pages.push_back(s * pages_each_ + b);
     if (recurrent()) batch.plan.state_slots.push_back(s);
   }

@@ -16,7 +16,7 @@ class ForwardRunner {
  public:
   struct Options {
     int streams = 1;
-    int max_tokens = 0;  // of each stream
+    int max_tokens = 0;  // of each stream; what AttnPlan::n_prompt takes for the prompt
     DType kv = DType::f32;
     std::shared_ptr<const AdapterSet> adapter = nullptr;  // on every row; null: none
     const InputTrace* inputs = nullptr;                   // of every product; null: none

@@ -49,6 +49,9 @@ struct AttnPlan {
     friend bool operator==(const StateSave&, const StateSave&) = default;
   };
   std::vector<StateSave> state_saves;  // strictly ascending rows; no slot twice, none of state_slots
+  // [S] tokens of the prompt of each sequence, for models whose keys depend on it (Model::prompt_class);
+  // empty: kv_len, as for a document that is computed whole.
+  std::vector<int32_t> n_prompt;
   KvPool* pool = nullptr;  // null: attend inside the batch (training, encoders); kv_len = rows then
 
   int n_seqs() const { return static_cast<int>(kv_len.size()); }

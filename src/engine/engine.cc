@@ -85,6 +85,7 @@ RequestId Engine::submit(Request request, EventSink sink) {
   g->seq.key = request.key;
   g->seq.tokens = std::exchange(request.ids, {});
   g->seq.n_prompt = g->seq.n_tokens();
+  g->seq.key.prompt_class = model_->prompt_class(g->seq.n_prompt);
   g->request = std::move(request);
   g->sink = std::move(sink);
   g->submitted = Clock::now();

@@ -14,10 +14,12 @@ namespace qw {
 using SeqId = uint64_t;  // ascending in the order of arrival
 
 // Sequences share cached prefixes only where all of this is equal: another tenant's prompts cannot be probed
-// through timing, and another adapter's keys and values are other numbers.
+// through timing, another adapter's keys and values are other numbers, and so are those of another class of
+// prompt lengths (Model::prompt_class).
 struct PrefixKey {
   uint64_t tenant = 0;
   uint64_t adapter = 0;
+  uint64_t prompt_class = 0;
   friend auto operator<=>(const PrefixKey&, const PrefixKey&) = default;
 };
 

@@ -24,6 +24,7 @@ Batch make_batch(const StepPlan& plan, const FindSequence& find, const KvManager
     for (int i = item.drafted; item.sample && i >= 0; --i) b.logit_rows.push_back(b.n_rows() - 1 - i);
     b.plan.cu_q.push_back(b.n_rows());
     b.plan.kv_len.push_back(item.begin + item.count);
+    b.plan.n_prompt.push_back(s.n_prompt);
     if (kv.slot(item.seq) >= 0) b.plan.state_slots.push_back(kv.slot(item.seq));
     const int blocks = (item.begin + item.count + kPageTokens - 1) / kPageTokens;
     table.max_blocks = std::max(table.max_blocks, blocks);

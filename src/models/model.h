@@ -35,6 +35,8 @@ class Model {
   virtual bool tied_head() const = 0;
   // What each layer keeps of the past.
   virtual std::vector<LayerCache> cache_spec() const = 0;
+  // Sequences may share cached keys only where this is equal for the lengths of their prompts.
+  virtual uint64_t prompt_class(int /*n_prompt*/) const { return 0; }
   // What the head makes logits of: the last hidden states, normed, [R, D], real(), of the rows
   // batch.logit_rows. Under a tape the batch must outlive backward().
   virtual Tensor features(Ctx& cx, const Batch& batch) const = 0;

@@ -4,6 +4,7 @@
 
 #include "models/decoder.h"
 #include "models/hybrid.h"
+#include "models/qwen.h"
 #include "nn/load.h"
 
 namespace qw {
@@ -16,6 +17,7 @@ struct Architecture {
 
 constexpr auto kArchitectures = std::to_array<Architecture>({
     {"llama", make_decoder},
+    {"qwen", make_qwen},
     {"qwen2", make_decoder},
     {"qwen2_moe", make_decoder},
     {"qwen3", make_decoder},

@@ -7,16 +7,6 @@
 namespace qw::nn {
 namespace {
 
-// theta^(−2i/dim), in the f32 steps of the reference.
-std::vector<float> base_frequencies(double theta, int dim) {
-  std::vector<float> f;
-  for (int i = 0; i < dim; i += 2) {
-    const float exponent = static_cast<float>(i) / static_cast<float>(dim);
-    f.push_back(1.0F / static_cast<float>(std::pow(theta, static_cast<double>(exponent))));
-  }
-  return f;
-}
-
 // YaRN: frequencies that turn often in the original context stay, slow ones are interpolated, a linear ramp
 // lies between.
 void apply_yarn(ConfigReader& r, double theta, int max_positions, RopeConfig& out) {
@@ -92,6 +82,15 @@ void apply_explicit(ConfigReader& r, RopeConfig& out) {
 
 }  // namespace
 
+std::vector<float> rope_frequencies(double theta, int dim) {
+  std::vector<float> f;
+  for (int i = 0; i < dim; i += 2) {
+    const float exponent = static_cast<float>(i) / static_cast<float>(dim);
+    f.push_back(1.0F / static_cast<float>(std::pow(theta, static_cast<double>(exponent))));
+  }
+  return f;
+}
+
 RopeConfig read_rope(ConfigReader& c, int rotary_dim, int max_positions, double default_theta) {
   static const Json none = Json::object();
   const bool hub_spelling = !c.has("rope_parameters");
@@ -103,7 +102,7 @@ RopeConfig read_rope(ConfigReader& c, int rotary_dim, int max_positions, double 
   // The oldest configs say "type", later ones "rope_type", some both.
   const std::string old_type = r.string("type", "default");
   const std::string type = r.string("rope_type", old_type);
-  RopeConfig out{{base_frequencies(theta, rotary_dim), 1.0}, max_positions};
+  RopeConfig out{{rope_frequencies(theta, rotary_dim), 1.0}, max_positions};
   if (theta <= 1) r.error(Error("config.range", {{"key", "rope_theta"}, {"found", theta}}));
   if (type == "yarn") {
     apply_yarn(r, theta, max_positions, out);

@@ -14,6 +14,9 @@ struct RopeConfig {
       0;  // yarn: original_max_position_embeddings · factor where that is more than max_position_embeddings
 };
 
+// theta^(−2i/dim) of pair i < dim/2, in the f32 steps of the reference.
+std::vector<float> rope_frequencies(double theta, int dim);
+
 // `rotary_dim` dimensions of a head rotate; `max_positions` is max_position_embeddings; `default_theta` the
 // reference class's rope_theta where the config names none. Errors stay in `c` (rope.unknown_type: key,
 // found; config.*).

@@ -11,6 +11,29 @@ Tensor rope_table(Ctx& cx, const Tensor& positions, const RopeSpec& spec) {
   return table;
 }
 
+Tensor rope_table(Ctx& cx, const Tensor& positions, std::span<const RopePart> parts) {
+  Dims("rope_table").arg("positions", positions, "T");
+  QW_CHECK(!parts.empty() && parts.back().end == positions.dim(0), "rope_table: rows without a part");
+  const auto pairs = static_cast<int64_t>(parts[0].spec->inv_freq.size());
+  const Tensor table = cx.alloc({positions.dim(0), pairs, 2});
+  const RopeSpec* uploaded = nullptr;
+  Tensor frequencies;
+  int64_t done = 0;
+  for (const RopePart& part : parts) {
+    QW_CHECK(part.begin == done && part.end > done, "rope_table: part {} … {} behind row {}", part.begin,
+             part.end, done);
+    done = part.end;
+    if (part.spec != uploaded) {
+      frequencies = cx.arena.upload_real(part.spec->inv_freq);
+      uploaded = part.spec;
+    }
+    const int64_t n = part.end - part.begin;
+    cx.backend.rope_table(table.slice(0, part.begin, n), positions.slice(0, part.begin, n), frequencies,
+                          part.spec->scale * part.scale);
+  }
+  return table;
+}
+
 namespace {
 
 Tensor rope_to(Ctx& cx, Tensor out, const Tensor& x, const Tensor& table) {

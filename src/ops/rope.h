@@ -2,6 +2,7 @@
 // tests/ops/ops_test.cc
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "core/tape.h"
@@ -18,6 +19,15 @@ struct RopeSpec {
 
 // (cos, sin) of every row, made once a step and used by all layers: [T, rot/2, 2].
 Tensor rope_table(Ctx& cx, const Tensor& positions, const RopeSpec& spec);
+
+// Rows begin … end − 1 of a step turn by `spec`; cos and sin are multiplied by `scale` too.
+struct RopePart {
+  int64_t begin = 0, end = 0;
+  const RopeSpec* spec = nullptr;
+  double scale = 1.0;
+};
+// The same where rows differ. The parts lie one behind the other and cover all rows.
+Tensor rope_table(Ctx& cx, const Tensor& positions, std::span<const RopePart> parts);
 // x [T, H, hd] rotated by the table of its rows.
 Tensor rope(Ctx& cx, const Tensor& x, const Tensor& table);
 // The same, written over x: as add_over (ops/add.h).

@@ -68,6 +68,7 @@ std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
 // Every group lays the sequence on the pages from the last to the first, so that order alone cannot be right
 // by chance.
 Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
+  if (position == 0) n_prompt_ = static_cast<int32_t>(ids.size());
   const auto n = static_cast<int32_t>(ids.size());
   Batch batch;
   batch.ids = ids;
@@ -77,6 +78,7 @@ Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t 
   std::iota(batch.logit_rows.begin(), batch.logit_rows.end(), all_rows ? 0 : n - 1);
   batch.plan.cu_q = {0, n};
   batch.plan.kv_len = {position + n};
+  batch.plan.n_prompt = {n_prompt_};
   batch.plan.pool = &pool;
   if (pool.has_recurrent()) batch.plan.state_slots = {0};
   AttnPlan::Table table{.pages = std::vector<int32_t>(static_cast<size_t>(pool.options().n_pages)),

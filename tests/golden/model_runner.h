@@ -47,6 +47,7 @@ class Runner {
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Model> model_;
   Arena arena_;
+  int32_t n_prompt_ = 0;  // of the sequence in the pool
 };
 
 // Runs the four prompts of a golden through the dense and the paged path: logits within `tolerance`, greedy
