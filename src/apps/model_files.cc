@@ -6,6 +6,7 @@
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "backend/cpu/cpu_backend.h"
+#include "models/score_head.h"
 
 namespace qw::apps {
 namespace {
@@ -76,6 +77,8 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   OpenModel out;
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   QW_TRY(out.checkpoint, open_checkpoint(path));
+  if (is_score_model(out.checkpoint.config))
+    return fail("model.score_head", {{"file", out.checkpoint.path.string()}});
   if (options.tokenizer) {
     QW_TRY(out.tokenizer, find_tokenizer(program.console(), out.checkpoint, options));
   }

@@ -25,6 +25,7 @@ Result<Tokenizer> checkpoint_tokenizer(const Checkpoint& checkpoint) {
                         .merges = owned(t.merges),
                         .named_ids = {},
                         .add_bos = t.add_bos,
+                        .add_eos = t.add_eos,
                         .nfc = t.nfc,
                         .chat_templates = {}};
   const auto name = [&out](const char* token, std::optional<int32_t> id) {
@@ -70,7 +71,7 @@ Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkp
   out.padding = id("pad_token");
   if (!out.eos && !checkpoint.generation.stop_ids.empty()) out.eos = checkpoint.generation.stop_ids.front();
   out.add_bos = data->add_bos;
-  out.add_eos = false;
+  out.add_eos = data->add_eos.value_or(false);
   if (data->nfc.value_or(false)) out.nfc = true;
   for (const ChatTemplateSource& t : data->chat_templates) {
     if (t.name == "default")

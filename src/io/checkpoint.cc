@@ -56,7 +56,8 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
       s.rotary_heads = static_cast<int>(heads);
     }
     // A tensor without a counterpart keeps its name, so that the leftover check names it.
-    const std::string name = hf_tensor_name(gguf_name).value_or(std::string(gguf_name));
+    const std::string name = hf_tensor_name(gguf_name, config["model_type"].get_ref<const std::string&>())
+                                 .value_or(std::string(gguf_name));
     // One row; some converters drop the dimension.
     if (name.ends_with(".shared_expert_gate.weight") && s.shape.size() == 1)
       s.shape.insert(s.shape.begin(), 1);
@@ -104,6 +105,7 @@ Result<Checkpoint> open_folder(const fs::path& path) {
   c.config = std::move(hf.config);
   c.generation = std::move(hf.generation);
   QW_TRY(HfWeights weights, open_hf_weights(hf.folder));
+  if (weights.bare_body) c.config["tie_word_embeddings"] = true;  // no head to ask for
   c.total_bytes = weights.total_bytes;
   c.n_files = weights.n_files;
   c.formats = count_formats(*weights.source);
@@ -117,8 +119,8 @@ Result<Checkpoint> open_tokenizer_folder(const fs::path& path) {
   c.tokenizer_folder = c.path;
   c.name = folder_name(path);
   std::error_code ec;
-  for (const char* file :
-       {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json", "tokenizer.model"})
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "vocab.json",
+                           "qwen.tiktoken", "tokenizer.model"})
     if (fs::exists(c.path / file, ec)) return c;
   return fail("checkpoint.no_tokenizer", {{"file", c.path.string()}});
 }

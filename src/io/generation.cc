@@ -57,6 +57,12 @@ Result<GenerationDefaults> parse_generation_config(const Json& j, std::string_vi
   if (!j.is_object()) return bad_value(file, "{}", j);
   GenerationDefaults g;
   QW_TRY(add_stop_ids(j, file, g));
+  // The original Qwen: its chat code stops at <|im_end|> and <|im_start|>, whose ids are fixed there, and its
+  // generation_config.json names <|endoftext|> alone.
+  if (const auto it = j.find("chat_format"); it != j.end() && *it == "chatml") {
+    g.stop_ids.insert(g.stop_ids.end(), {151644, 151645});
+    normalize_stop_ids(g);
+  }
   constexpr double kAny = -std::numeric_limits<double>::max();
   QW_TRY(read_number(j, file, "temperature", 0.0, g.temperature));
   QW_TRY(read_number(j, file, "top_p", 0.0, g.top_p));

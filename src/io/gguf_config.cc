@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "io/gguf_keys.h"
+#include "io/gguf_qwen.h"
 
 namespace qw {
 namespace {
@@ -47,6 +48,7 @@ constexpr auto kKnownKeys = std::to_array<std::string_view>({
     "attention.sliding_window",
     "attention.sliding_window_pattern",
     "attention.causal",
+    "pooling_type",  // what an embedding is made of: qw embed's own matter
     "rope.dimension_count",
     "rope.freq_base",
     "rope.scale_linear",
@@ -377,6 +379,9 @@ class Builder {
 }  // namespace
 
 Result<Json> gguf_config(const GgufFile& file, const std::optional<GgufTokenizer>& tokenizer) {
+  if (const GgufValue* a = file.find("general.architecture");
+      a && a->as_string() && *a->as_string() == "qwen")
+    return gguf_qwen_config(file, tokenizer);
   return Builder(file, tokenizer).run();
 }
 

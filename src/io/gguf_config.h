@@ -39,7 +39,8 @@
 //   tokenizer.ggml.{bos,eos,padding}_token_id where given "A.something"                 any other key of the
 //   architecture, under its own name: models/ reports it as unknown
 //
-// What the file must say and does not is an error, never a default. Test: tests/io/gguf_config_test.cc
+// The original Qwen (A = qwen) has a table of its own: gguf_qwen.h. What the file must say and does not is an
+// error, never a default. Test: tests/io/gguf_config_test.cc
 #pragma once
 
 #include "base/json.h"

@@ -8,6 +8,7 @@
 
 #include "io/encode.h"
 #include "io/gguf_names.h"
+#include "io/gguf_qwen.h"
 #include "io/gguf_writer.h"
 #include "nn/mlp.h"
 
@@ -344,10 +345,13 @@ int64_t rotary_head_rows(const Json& config, std::string_view hf_name) {
 
 Status write_gguf(const std::filesystem::path& file, const GgufModelPlan& plan, WeightRows& rows,
                   const WriteProgress& progress) {
-  QW_TRY(const Words words, read_words(plan.config));
+  const bool qwen = plan.config.value("model_type", "") == "qwen";
+  QW_TRY(const Json config, qwen ? qwen_in_common_words(plan.config) : Result<Json>(plan.config));
+  QW_TRY(const Words words, read_words(config));
   QW_TRY(const std::vector<PlannedTensor> tensors, plan_tensors(plan, rows));
   GgufMetadata metadata;
   add_model(metadata, words, plan);
+  if (qwen) QW_TRY(add_qwen_words(metadata, plan.config));
   if (plan.tokenizer) add_tokenizer(metadata, *plan.tokenizer, words.vocab);
 
   std::vector<GgufTensorPlan> plans;

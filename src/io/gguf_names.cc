@@ -41,6 +41,23 @@ constexpr auto kLayer = std::to_array<Row>({
     {"ffn_down_shexp", "mlp.shared_expert.down_proj"},
 });
 
+// The same for the original Qwen, whose layers are "transformer.h.N.".
+constexpr auto kQwenTop = std::to_array<Row>({
+    {"token_embd", "transformer.wte"},
+    {"output_norm", "transformer.ln_f"},
+    {"output", "lm_head"},
+});
+constexpr auto kQwenLayer = std::to_array<Row>({
+    {"attn_norm", "ln_1"},
+    {"attn_qkv", "attn.c_attn"},
+    {"attn_output", "attn.c_proj"},
+    {"ffn_norm", "ln_2"},
+    {"ffn_up", "mlp.w1"},
+    {"ffn_gate", "mlp.w2"},
+    {"ffn_down", "mlp.c_proj"},
+});
+constexpr std::string_view kLayers = "model.layers.", kQwenLayers = "transformer.h.";
+
 template <size_t N>
 std::optional<std::string_view> look_up(const std::array<Row, N>& rows, std::string_view name) {
   for (const Row& row : rows)
@@ -61,20 +78,23 @@ bool is_layer_number(std::string_view s) {
 
 }  // namespace
 
-std::optional<std::string> hf_tensor_name(std::string_view name) {
+std::optional<std::string> hf_tensor_name(std::string_view name, std::string_view model_type) {
+  const bool qwen = model_type == "qwen";
   const size_t dot = name.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string_view kind = name.substr(dot + 1);
   if (kind != "weight" && kind != "bias") return std::nullopt;
   const std::string_view part = name.substr(0, dot);
-  if (const auto top = look_up(kTop, part)) return fmt::format("{}.{}", *top, kind);
+  if (const auto top = qwen ? look_up(kQwenTop, part) : look_up(kTop, part))
+    return fmt::format("{}.{}", *top, kind);
   if (!part.starts_with("blk.")) return std::nullopt;
   const std::string_view rest = part.substr(4);
   const size_t end = rest.find('.');
   if (end == std::string_view::npos || !is_layer_number(rest.substr(0, end))) return std::nullopt;
-  const auto layer = look_up(kLayer, rest.substr(end + 1));
+  const std::string_view tail = rest.substr(end + 1);
+  const auto layer = qwen ? look_up(kQwenLayer, tail) : look_up(kLayer, tail);
   if (!layer) return std::nullopt;
-  return fmt::format("model.layers.{}.{}.{}", rest.substr(0, end), *layer, kind);
+  return fmt::format("{}{}.{}.{}", qwen ? kQwenLayers : kLayers, rest.substr(0, end), *layer, kind);
 }
 
 std::string_view gguf_architecture(std::string_view model_type) {
@@ -105,12 +125,14 @@ std::optional<std::string> gguf_tensor_name(std::string_view name) {
   if (kind != "weight" && kind != "bias") return std::nullopt;
   const std::string_view part = name.substr(0, dot);
   if (const auto top = look_back(kTop, part)) return fmt::format("{}.{}", *top, kind);
-  constexpr std::string_view kLayers = "model.layers.";
-  if (!part.starts_with(kLayers)) return std::nullopt;
-  const std::string_view rest = part.substr(kLayers.size());
+  if (const auto top = look_back(kQwenTop, part)) return fmt::format("{}.{}", *top, kind);
+  const bool qwen = part.starts_with(kQwenLayers);
+  if (!qwen && !part.starts_with(kLayers)) return std::nullopt;
+  const std::string_view rest = part.substr((qwen ? kQwenLayers : kLayers).size());
   const size_t end = rest.find('.');
   if (end == std::string_view::npos || !is_layer_number(rest.substr(0, end))) return std::nullopt;
-  const auto layer = look_back(kLayer, rest.substr(end + 1));
+  const std::string_view tail = rest.substr(end + 1);
+  const auto layer = qwen ? look_back(kQwenLayer, tail) : look_back(kLayer, tail);
   if (!layer) return std::nullopt;
   return fmt::format("blk.{}.{}.{}", rest.substr(0, end), *layer, kind);
 }

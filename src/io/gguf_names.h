@@ -1,4 +1,4 @@
-// GGUF tensor names to Hugging Face names and back, for llama, qwen2 and qwen3, also with experts. Test:
+// GGUF tensor names to Hugging Face names and back, also of stacked experts. Test:
 // tests/io/gguf_config_test.cc
 #pragma once
 
@@ -9,7 +9,8 @@
 namespace qw {
 
 // "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; none for a name that has no counterpart.
-std::optional<std::string> hf_tensor_name(std::string_view gguf_name);
+// The original Qwen (model_type "qwen") names everything otherwise: "transformer.h.3.attn.c_attn.weight".
+std::optional<std::string> hf_tensor_name(std::string_view gguf_name, std::string_view model_type = "");
 // The other way.
 std::optional<std::string> gguf_tensor_name(std::string_view hf_name);
 

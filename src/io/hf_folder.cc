@@ -63,6 +63,16 @@ Result<StoredTensor> stored(const std::string& name, const SafetensorsSet::Item&
       .format = *format, .shape = t.shape, .bytes = t.bytes, .holder = item.file, .file = file};
 }
 
+// A body that was saved without its head (AutoModel, as embedding models are) names its tensors without
+// "model.".
+bool name_bare_body(std::map<std::string, StoredTensor, std::less<>>& tensors) {
+  if (!tensors.contains("embed_tokens.weight") || tensors.contains("lm_head.weight")) return false;
+  std::map<std::string, StoredTensor, std::less<>> named;
+  for (auto& [name, tensor] : tensors) named.emplace("model." + name, std::move(tensor));
+  tensors = std::move(named);
+  return true;
+}
+
 constexpr std::array<const char*, 7> kOtherWeights{
     "pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt",        "consolidated.00.pth",
     "tf_model.h5",       "flax_model.msgpack",           "model.ckpt.index"};
@@ -127,6 +137,7 @@ Result<HfWeights> open_hf_weights(const fs::path& folder) {
   }
   QW_TRY(split_stacked_experts(tensors));
   HfWeights weights;
+  weights.bare_body = name_bare_body(tensors);
   for (const auto& file : set.files) weights.total_bytes += file->total_bytes();
   weights.n_files = static_cast<int>(set.files.size());
   weights.source =

@@ -33,6 +33,7 @@ struct HfWeights {
   std::unique_ptr<StoredWeights> source;
   int64_t total_bytes = 0;  // of the files
   int n_files = 0;
+  bool bare_body = false;  // there is no head, and the file's names have no "model." (here they do)
 };
 
 // Maps model.safetensors or the files of model.safetensors.index.json of a resolved folder. Errors:

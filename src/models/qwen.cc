@@ -89,9 +89,9 @@ Result<QwenConfig> parse(const Json& json, std::vector<Error>& warnings) {
   c.harmless({"architectures", "auto_map", "torch_dtype", "dtype", "params_dtype", "transformers_version",
               "use_cache", "initializer_range", "_name_or_path", "bf16", "fp16", "fp32", "softmax_in_fp32",
               "use_flash_attn", "use_cache_quantization", "use_cache_kernel", "attn_dropout_prob",
-              "emb_dropout_prob", "attn_pdrop", "embd_pdrop", "resid_pdrop", "bias_dropout_fusion", "onnx_safe",
-              "tokenizer_type", "tokenizer_class", "padded_vocab_size", "bos_token_id", "eos_token_id",
-              "pad_token_id",
+              "emb_dropout_prob", "attn_pdrop", "embd_pdrop", "resid_pdrop", "bias_dropout_fusion",
+              "onnx_safe", "tokenizer_type", "tokenizer_class", "padded_vocab_size", "bos_token_id",
+              "eos_token_id", "pad_token_id",
               // the 72B's file names its base twice; the code reads rotary_emb_base
               "rope_theta"});
   warnings = c.unknown_keys();

@@ -86,7 +86,9 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
   std::error_code ignored;
   const std::filesystem::path json = folder / "tokenizer.json";
   const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, ignored); };
-  if (!has("tokenizer.json") && !(has("vocab.json") && has("merges.txt"))) {
+  const bool vocab = has("vocab.json") && has("merges.txt");
+  const bool tiktoken = !has("tokenizer.json") && !vocab && has("qwen.tiktoken");
+  if (!has("tokenizer.json") && !vocab && !tiktoken) {
     for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
       if (!has(name)) continue;
       return fail("text.unsupported",
@@ -94,8 +96,9 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
     }
     return fail("text.no_tokenizer", {{"folder", folder.string()}});
   }
-  QW_TRY(TokenizerParts parts,
-         has("tokenizer.json") ? load_tokenizer_json(json) : load_vocab_and_merges(folder, config));
+  QW_TRY(TokenizerParts parts, has("tokenizer.json") ? load_tokenizer_json(json)
+                               : tiktoken            ? load_tiktoken(folder, config)
+                                                     : load_vocab_and_merges(folder, config));
   for (const auto& [name, content] : config.named)
     config.added.push_back({.content = content, .special = true});
   for (const std::string& content : config.extra_special)
@@ -107,10 +110,9 @@ Result<Tokenizer> Tokenizer::from_folder(const std::filesystem::path& folder) {
   Tokenizer tokenizer = TokenizerBuilder::build(std::move(parts));
   const TokenizerParts& loaded = tokenizer.impl_->parts;
   if (loaded.adds_bos && !tokenizer.bos_id()) return fail("text.no_bos", {{"file", json.string()}});
-  if (loaded.bos_id && !tokenizer.has_token(*loaded.bos_id)) {
-    return fail("text.bad_id",
-                {{"file", json.string()}, {"token", "post_processor"}, {"id", *loaded.bos_id}});
-  }
+  for (const std::optional<int32_t>& id : {loaded.bos_id, loaded.end_id})
+    if (id && !tokenizer.has_token(*id))
+      return fail("text.bad_id", {{"file", json.string()}, {"token", "post_processor"}, {"id", *id}});
   return tokenizer;
 }
 
@@ -173,6 +175,10 @@ std::optional<int32_t> Tokenizer::bos_id() const {
   if (impl_->parts.bos_id) return impl_->parts.bos_id;
   const std::optional<std::string> name = named_token("bos_token");
   return name ? id_of(*name) : std::nullopt;
+}
+
+std::optional<int32_t> Tokenizer::end_id() const {
+  return impl_->parts.end_id;
 }
 
 std::optional<int32_t> Tokenizer::eos_id() const {

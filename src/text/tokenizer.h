@@ -45,6 +45,7 @@ struct GgufTokenizerData {
   // mask_token, cls_token.
   std::vector<std::pair<std::string, int32_t>> named_ids;
   std::optional<bool> add_bos;  // tokenizer.ggml.add_bos_token
+  std::optional<bool> add_eos;  // tokenizer.ggml.add_eos_token
   std::optional<bool> nfc;      // tokenizer.ggml.normalizer.nfc
   std::vector<ChatTemplateSource> chat_templates;
 };
@@ -52,10 +53,11 @@ struct GgufTokenizerData {
 class Tokenizer {
  public:
   // From a Hugging Face folder (needs no weights): tokenizer.json, or vocab.json and merges.txt where that is
-  // absent; and tokenizer_config.json, special_tokens_map.json, chat_template.jinja, where present. Errors:
-  // text.no_tokenizer (args folder); text.json (file, key, expected); text.unsupported (file, key, value);
-  // text.unknown_regex (file, regex); text.bad_id (file, token, id); text.merge_unknown (file, index, token);
-  // text.bad_merge (file, line); text.no_bos (file); json.parse, json.too_deep, file.open.
+  // absent, or qwen.tiktoken; and tokenizer_config.json, special_tokens_map.json, chat_template.jinja, where
+  // present. Errors: text.no_tokenizer (args folder); text.json (file, key, expected); text.unsupported
+  // (file, key, value); text.unknown_regex (file, regex); text.bad_id (file, token, id); text.merge_unknown
+  // (file, index, token); text.bad_merge, text.bad_rank (file, line); text.no_bos (file); json.parse,
+  // json.too_deep, file.open.
   static Result<Tokenizer> from_folder(const std::filesystem::path& folder);
 
   // Errors: text.gguf_model (file, model); text.gguf_pre (file, pre); text.gguf_count (file, key, expected,
@@ -86,6 +88,8 @@ class Tokenizer {
   // a bos_id().
   bool adds_bos() const;
   std::optional<int32_t> bos_id() const;
+  // The token that ends a text by the model's own rule, as embedding models have one. encode() never adds it.
+  std::optional<int32_t> end_id() const;
   std::optional<int32_t> eos_id() const;
   std::optional<int32_t> pad_id() const;
 

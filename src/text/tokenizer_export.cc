@@ -97,17 +97,19 @@ std::string model_json(const text::Bpe& bpe, const std::vector<AddedToken>& adde
 }
 
 Json post_processor_json(const Tokenizer& tokenizer) {
-  if (!tokenizer.adds_bos()) return byte_level(false, false);
-  const int32_t id = *tokenizer.bos_id();
-  const std::string bos = tokenizer.token_text(id);
-  const Json special{{"SpecialToken", {{"id", bos}, {"type_id", 0}}}};
-  const auto sequence = [](const char* name, int type) {
-    return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  if (!tokenizer.adds_bos() && !tokenizer.end_id()) return byte_level(false, false);
+  Json single = Json::array({Json{{"Sequence", {{"id", "A"}, {"type_id", 0}}}}});
+  Json pair = Json::array({single[0], Json{{"Sequence", {{"id", "B"}, {"type_id", 1}}}}});
+  Json tokens = Json::object();
+  const auto add = [&](int32_t id, bool first) {
+    const std::string text = tokenizer.token_text(id);
+    const Json special{{"SpecialToken", {{"id", text}, {"type_id", 0}}}};
+    for (Json* list : {&single, &pair}) list->insert(first ? list->begin() : list->end(), special);
+    tokens[text] = Json{{"id", text}, {"ids", {id}}, {"tokens", {text}}};
   };
-  return {{"type", "TemplateProcessing"},
-          {"single", {special, sequence("A", 0)}},
-          {"pair", {special, sequence("A", 0), sequence("B", 1)}},
-          {"special_tokens", {{bos, {{"id", bos}, {"ids", {id}}, {"tokens", {bos}}}}}}};
+  if (tokenizer.adds_bos()) add(*tokenizer.bos_id(), true);
+  if (tokenizer.end_id()) add(*tokenizer.end_id(), false);
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", tokens}};
 }
 
 std::string config_json(const Tokenizer& tokenizer, const TokenizerParts& parts,
@@ -157,6 +159,7 @@ Result<GgufTokenizerData> export_to_gguf(const Tokenizer& tokenizer) {
   if (parts.bos_id && !tokenizer.named_token("bos_token"))
     out.named_ids.emplace_back("bos_token", *parts.bos_id);
   out.add_bos = parts.adds_bos;
+  out.add_eos = parts.end_id && parts.end_id == tokenizer.eos_id();
   out.nfc = parts.nfc;
   out.chat_templates = parts.chat_templates;
   return out;

@@ -106,6 +106,7 @@ Status read_named(const GgufTokenizerData& gguf, TokenizerParts& parts) {
     }
     parts.named.emplace_back(name, text::utf8_lossy(gguf.tokens[static_cast<size_t>(id)]));
     if (name == "bos_token") parts.bos_id = id;
+    if (name == "eos_token" && gguf.add_eos.value_or(false)) parts.end_id = id;
   }
   return {};
 }

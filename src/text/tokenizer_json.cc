@@ -50,6 +50,7 @@ struct JsonParts {
   Status split(const Json& json, std::vector<SplitStep>& steps) const;
   Status decoder(const Json& json) const;
   Status post_processor(const Json& json, TokenizerParts& parts) const;
+  Result<int32_t> template_token(const Json& json, const Json& token) const;
   Result<std::vector<AddedToken>> added_tokens(const Json& json) const;
 };
 
@@ -124,7 +125,7 @@ Status JsonParts::decoder(const Json& json) const {
   return unsupported("decoder", type);
 }
 
-// Only one thing matters here: whether a BOS token comes first.
+// What matters here: whether a BOS token comes first, and which token ends a text.
 Status JsonParts::post_processor(const Json& json, TokenizerParts& parts) const {
   if (json.is_null()) return {};
   QW_TRY(const std::string type, type_of(json, "post_processor"));
@@ -136,8 +137,20 @@ Status JsonParts::post_processor(const Json& json, TokenizerParts& parts) const 
   }
   if (type != "TemplateProcessing") return unsupported("post_processor", type);
   QW_TRY(const Json* single, list(json, "single", "post_processor"));
-  if (single->empty() || !single->front().is_object() || !single->front().contains("SpecialToken")) return {};
-  const Json& token = single->front()["SpecialToken"];
+  const auto special = [&](const Json& part) { return part.is_object() && part.contains("SpecialToken"); };
+  if (single->empty()) return {};
+  if (special(single->front())) {
+    QW_TRY(parts.bos_id, template_token(json, single->front()["SpecialToken"]));
+    parts.adds_bos = true;
+  }
+  if (single->size() > 1 && special(single->back())) {
+    QW_TRY(parts.end_id, template_token(json, single->back()["SpecialToken"]));
+  }
+  return {};
+}
+
+// The id of one SpecialToken of a template.
+Result<int32_t> JsonParts::template_token(const Json& json, const Json& token) const {
   if (!token.is_object() || !token.contains("id") || !token["id"].is_string()) {
     return wrong("post_processor.single", "SpecialToken.id");
   }
@@ -151,9 +164,7 @@ Status JsonParts::post_processor(const Json& json, TokenizerParts& parts) const 
       !entry["ids"][0].is_number_unsigned() || entry["ids"][0].get<uint64_t>() > text::kMaxTokenId) {
     return wrong("post_processor.special_tokens", "one id");
   }
-  parts.adds_bos = true;
-  parts.bos_id = entry["ids"][0].get<int32_t>();
-  return {};
+  return entry["ids"][0].get<int32_t>();
 }
 
 Result<std::vector<AddedToken>> JsonParts::added_tokens(const Json& json) const {

@@ -22,6 +22,7 @@ struct TokenizerParts {
   std::vector<ChatTemplateSource> chat_templates;
   std::optional<int32_t> bos_id;  // where it is known otherwise than by the name bos_token
   bool adds_bos = false;
+  std::optional<int32_t> end_id;  // that ends a text by the model's own rule (embedding models)
 };
 
 // tokenizer.json; `file` only names the source in errors.
@@ -53,6 +54,9 @@ struct TokenizerConfig {
   bool add_prefix_space = false;
 };
 Result<TokenizerConfig> load_tokenizer_config(const std::filesystem::path& folder);
+
+// qwen.tiktoken of the original Qwen; adds to `config` what that family's code has and its files do not say.
+Result<TokenizerParts> load_tiktoken(const std::filesystem::path& folder, TokenizerConfig& config);
 
 struct TokenizerBuilder {
   static Tokenizer build(TokenizerParts parts);

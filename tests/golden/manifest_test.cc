@@ -50,6 +50,7 @@ const std::map<std::string, std::vector<std::string>>& readers() {
       {"gguf", {"Cases/GgufGolden"}},
       {"blocks", {"GgufBlocks"}},
       {"learning", {"Golden/Learning"}},
+      {"scoring", {"Golden/ScoringGolden"}},
       {"adapters",
        {"Golden/PeftGolden", "Golden/MergeGolden", "Golden/GgufMergeGolden", "Golden/GgufAdapterGolden"}},
       {"training", {"Golden/Training"}}};

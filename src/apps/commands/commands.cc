@@ -11,7 +11,8 @@ constexpr Command kCommands[] = {
     {"train", train_command},       {"train-tokenizer", train_tokenizer_command},
     {"eval", eval_command},         {"merge", merge_command},
     {"pull", pull_command},         {"convert", convert_command},
-    {"quantize", quantize_command},
+    {"quantize", quantize_command}, {"embed", embed_command},
+    {"rerank", rerank_command},     {"score", score_command},
 };
 
 }  // namespace

@@ -19,6 +19,9 @@ Result<int> merge_command(Program& program, Args args);
 Result<int> pull_command(Program& program, Args args);
 Result<int> convert_command(Program& program, Args args);
 Result<int> quantize_command(Program& program, Args args);
+Result<int> embed_command(Program& program, Args args);
+Result<int> rerank_command(Program& program, Args args);
+Result<int> score_command(Program& program, Args args);
 Result<int> info_command(Program& program, Args args);
 
 }  // namespace qw::apps

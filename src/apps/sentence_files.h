@@ -1,0 +1,30 @@
+// What sentence-transformers writes beside an embedding model: modules.json, the pooling's config.json,
+// sentence_bert_config.json, config_sentence_transformers.json (its 3.x to 5.x). Test:
+// tests/e2e/embed_test.cc
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace qw::apps {
+
+enum class Pooling { last, mean, first };
+
+struct SentenceSetup {
+  Pooling pooling = Pooling::last;  // Qwen3-Embedding's, where the folder says nothing
+  bool normalize = true;
+  std::optional<int> max_tokens;
+  std::map<std::string, std::string> prompts;  // "query" → what comes before the text
+  std::string default_prompt;                  // a name; "": none
+};
+
+// The folder's setup; without modules.json the one above. Errors: embed.module (args file, found), json.*.
+Result<SentenceSetup> read_sentence_setup(const std::filesystem::path& folder);
+
+std::optional<Pooling> pooling_named(std::string_view name);  // last, mean, first
+
+}  // namespace qw::apps

@@ -1,0 +1,125 @@
+// qw embed, qw rerank and qw score on tiny models, against transformers (tests/golden/data/scoring).
+#include <gtest/gtest.h>
+
+#include "tests/e2e/process.h"
+
+namespace qw::e2e {
+namespace {
+
+std::string model(const std::string& name) {
+  return std::string(QW_SOURCE_DIR) + "/tests/golden/data/scoring/" + name;
+}
+Json expected(const std::string& name) {
+  return parse_json_file(model(name) + "/expected.json").value();
+}
+std::vector<std::string> texts(const Json& list) {
+  return list.get<std::vector<std::string>>();
+}
+void expect_near(const Json& got, const Json& want, double tolerance, const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (size_t i = 0; i < got.size(); ++i)
+    EXPECT_NEAR(got[i].get<double>(), want[i].get<double>(), tolerance) << what << " " << i;
+}
+std::string as_lines(const Json& list) {
+  std::string out;
+  for (const Json& text : list) out += to_json_line(Json{{"text", text}}) + "\n";
+  return out;
+}
+
+// Command options → the vectors that expected.json has under `key`.
+void expect_vectors(std::vector<std::string> options, const char* key, bool as_arguments) {
+  const Json want = expected("embedding");
+  std::vector<std::string> args{"embed", model("embedding")};
+  if (as_arguments)
+    for (const std::string& t : texts(want["texts"])) args.push_back(t);
+  args.insert(args.end(), options.begin(), options.end());
+  if (!as_arguments) args.push_back("--jsonl");
+  const Ran ran = qw(args, {.in = as_arguments ? "" : as_lines(want["texts"])});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::vector<Json> lines = ran.jsonl();
+  ASSERT_EQ(lines.size(), want["texts"].size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i]["index"], i);
+    expect_near(lines[i]["embedding"], want[key][i], 1e-4, key);
+  }
+}
+
+TEST(Embed, GivesTheVectorsOfTheReference) {
+  expect_vectors({}, "last", true);
+  expect_vectors({}, "last", false);
+  expect_vectors({"--dim", "8"}, "dim8", true);
+  expect_vectors({"--pooling", "mean"}, "mean", true);
+  expect_vectors({"--prompt", "query"}, "query", true);
+  expect_vectors({"--instruct", expected("embedding")["task"].get<std::string>()}, "query", false);
+}
+
+TEST(Embed, ATextIsTheSameInAnyCompany) {
+  const Json want = expected("embedding");
+  const std::string text = want["texts"][0].get<std::string>();
+  const Ran alone = qw({"embed", model("embedding"), text});
+  std::string many;
+  for (int i = 0; i < 300; ++i) many += text + (i % 2 == 0 ? "" : " and on") + "\n";
+  const Ran together = qw({"embed", model("embedding")}, {.in = many});
+  ASSERT_EQ(together.status, 0) << together.err;
+  ASSERT_EQ(together.jsonl().size(), 300U);
+  EXPECT_EQ(together.jsonl()[298]["embedding"], alone.jsonl()[0]["embedding"]);
+}
+
+TEST(Embed, RefusesWhatItCannotDo) {
+  EXPECT_EQ(qw({"embed", model("embedding"), "x", "--dim", "33"}).status, 1);
+  EXPECT_NE(qw({"embed", model("embedding"), "x", "--prompt", "none"}).err.find("query"), std::string::npos);
+  const std::string longer(4000, 'z');
+  const Ran refused = qw({"embed", model("embedding"), longer});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("511"), std::string::npos) << refused.err;
+  EXPECT_EQ(qw({"embed", model("embedding"), longer, "--truncate"}).jsonl()[0]["tokens"], 512);
+}
+
+TEST(Rerank, GivesTheProbabilitiesOfTheReferenceBestFirst) {
+  const Json want = expected("reranker");
+  std::vector<std::string> args{"rerank", model("reranker"), "--query", want["query"].get<std::string>(),
+                                "--json"};
+  for (const std::string& d : texts(want["documents"])) args.push_back(d);
+  const Ran ran = qw(args);
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const Json results = ran.json()["results"];
+  ASSERT_EQ(results.size(), want["scores"].size());
+  double last = 2;
+  for (const Json& r : results) {
+    EXPECT_NEAR(r["score"].get<double>(), want["scores"][r["index"].get<size_t>()].get<double>(), 1e-4);
+    EXPECT_LE(r["score"].get<double>(), last);
+    last = r["score"].get<double>();
+  }
+  const Ran lines = qw({"rerank", model("reranker"), "--query", want["query"].get<std::string>(), "--jsonl"},
+                       {.in = as_lines(want["documents"])});
+  EXPECT_NE(lines.out.find("\t" + std::to_string(results[0]["index"].get<int>()) + "\t"), std::string::npos);
+}
+
+void expect_scores(const std::string& name, const char* key) {
+  const Json want = expected(name);
+  const Ran ran = qw({"score", model(name)}, {.in = as_lines(want["texts"])});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const std::vector<Json> lines = ran.jsonl();
+  ASSERT_EQ(lines.size(), want["texts"].size());
+  for (size_t i = 0; i < lines.size(); ++i) {
+    ASSERT_TRUE(lines[i].contains(key)) << lines[i];
+    const Json got = lines[i][key].is_array() ? lines[i][key] : Json::array({lines[i][key]});
+    expect_near(got, want["scores"][i], 5e-4, name);
+  }
+}
+
+TEST(Score, GivesTheScoresOfTheReference) {
+  expect_scores("classifier", "scores");
+  expect_scores("reward", "score");
+  expect_scores("process_reward", "steps");
+}
+
+TEST(Score, SaysWhereAModelIsOfAnotherKind) {
+  EXPECT_NE(qw({"score", model("reranker")}, {.in = "{}\n"}).err.find("qw rerank"), std::string::npos);
+  EXPECT_NE(qw({"run", model("reward"), "x"}).err.find("qw score"), std::string::npos);
+  const Ran none = qw({"score", model("process_reward")}, {.in = "{\"text\": \"no step\"}\n"});
+  EXPECT_EQ(none.jsonl()[0]["code"], "score.no_steps");
+}
+
+}  // namespace
+}  // namespace qw::e2e
