@@ -14,8 +14,7 @@ Status DocumentRunner::fits(const Batch& largest) {
   Arena arena(dry);
   Ctx cx{dry, arena};
   model_.features(cx, largest);
-  const size_t room = available_memory();
-  if (room > 0 && arena.peak_bytes() > room) return fail("memory.exhausted", {{"bytes", arena.peak_bytes()}});
+  QW_TRY(check_free_memory(arena.peak_bytes()));
   fits_tokens_ = tokens;
   return {};
 }

@@ -28,7 +28,7 @@ class DocumentRunner {
         arena_(backend) {}
 
   // `wanted[i]`: rows of document i, ascending, at least one. Documents are taken in order, as many a step as
-  // kStepTokens hold (one at least). Errors: memory.exhausted where a step does not fit beside what is there,
+  // kStepTokens hold (one at least). Errors: memory.plan where a step does not fit beside what is there,
   // before anything is computed; those of `take`.
   Status run(const std::vector<std::vector<int32_t>>& documents,
              const std::vector<std::vector<int32_t>>& wanted, const Take& take);

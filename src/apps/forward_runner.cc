@@ -1,5 +1,7 @@
 #include "apps/forward_runner.h"
 
+#include "apps/memory.h"
+
 namespace qw::apps {
 
 Result<std::unique_ptr<ForwardRunner>> ForwardRunner::create(const Model& model, Backend& backend,
@@ -9,6 +11,9 @@ Result<std::unique_ptr<ForwardRunner>> ForwardRunner::create(const Model& model,
   runner->pages_each_ = (options.max_tokens + kPageTokens - 1) / kPageTokens;
   const KvPoolOptions pool{
       .n_pages = runner->pages_each_ * options.streams, .n_slots = options.streams, .dtype = options.kv};
+  const std::vector<LayerCache> caches = model.cache_spec();
+  QW_TRY(check_free_memory(KvPool::page_bytes(caches, pool.dtype) * static_cast<size_t>(pool.n_pages) +
+                           KvPool::slot_bytes(caches, backend.real()) * static_cast<size_t>(pool.n_slots)));
   QW_TRY(runner->pool_, KvPool::create(backend, model.cache_spec(), pool));
   runner->reset();
   return runner;

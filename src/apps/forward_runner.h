@@ -23,7 +23,8 @@ class ForwardRunner {
   };
   enum class Rows { none, last, all };
 
-  // Errors: memory.exhausted. Model and backend outlive the runner.
+  // Errors: memory.plan (the KV pages do not fit beside what is there), memory.exhausted. Model and backend
+  // outlive the runner.
   static Result<std::unique_ptr<ForwardRunner>> create(const Model& model, Backend& backend,
                                                        const Options& options);
 

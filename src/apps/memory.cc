@@ -38,16 +38,37 @@ size_t available_memory() {
   return bytes;
 }
 
+Status check_weights_fit(const Checkpoint& checkpoint) {
+  const size_t available = available_memory();
+  const auto needed = static_cast<size_t>(checkpoint.total_bytes);
+  if (available == 0 || static_cast<double>(needed) <= static_cast<double>(available) * kUsable) return {};
+  int64_t elements = 0;
+  for (const auto& [name, count] : checkpoint.formats) elements += count.elements;
+  constexpr double kFourBits = 4.5 / 8;  // bytes a weight of q4_0
+  return fail("memory.model_too_large",
+              {{"file", checkpoint.path.string()},
+               {"needed", bytes_text(needed)},
+               {"available", bytes_text(available)},
+               {"four_bits", bytes_text(static_cast<size_t>(static_cast<double>(elements) * kFourBits))}});
+}
+
+Status check_free_memory(size_t bytes) {
+  const size_t available = available_memory();
+  if (available == 0 || static_cast<double>(bytes) <= static_cast<double>(available) * kUsable) return {};
+  return fail("memory.plan", {{"needed", bytes_text(bytes)}, {"available", bytes_text(available)}});
+}
+
 Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& options, bool fixed_ctx,
-                              int min_ctx) {
+                              int min_ctx, bool mapped) {
   QW_TRY(MemoryPlan plan, plan_memory(model, DType::f32, options));
   const size_t room = static_cast<size_t>(static_cast<double>(available_memory()) * kUsable);
-  if (room == 0 || plan.total_bytes() <= room) return plan;
-  const size_t fixed = plan.total_bytes() - plan.kv_bytes;
+  const size_t needed = plan.total_bytes() - (mapped ? plan.weight_bytes : 0);
+  if (room == 0 || needed <= room) return plan;
+  const size_t fixed = needed - plan.kv_bytes;
   const double share =
       fixed >= room ? 0 : static_cast<double>(room - fixed) / static_cast<double>(plan.kv_bytes);
   const int ctx = static_cast<int>(share * plan.limits.ctx_tokens) / kPageTokens * kPageTokens;
-  if (fixed_ctx || ctx < min_ctx) return fail("memory.exhausted", {{"bytes", plan.total_bytes()}});
+  if (fixed_ctx || ctx < min_ctx) return fail("memory.exhausted", {{"bytes", needed}});
   options.ctx_tokens = ctx;
   console.note(console.text("ui.context_cut", {{"tokens", ctx}, {"limit", plan.limits.ctx_tokens}}));
   return plan_memory(model, DType::f32, options);

@@ -6,17 +6,27 @@
 #include "apps/console.h"
 #include "base/json.h"
 #include "engine/options.h"
+#include "io/checkpoint.h"
 
 namespace qw::apps {
 
 // Bytes that this process may still take: MemAvailable of the machine or the room below the cgroup's limit,
-// whichever is less; 0 where the system does not say.
+// whichever is less; 0 where the system does not say. Memory that holds parts of files counts as free: it can
+// be had.
 size_t available_memory();
+
+// Whether weights of a checkpoint fit into memory, by the size of its files, before any of them is read.
+// Errors: memory.model_too_large (args file, needed, available, four_bits).
+Status check_weights_fit(const Checkpoint& checkpoint);
+
+// Whether `bytes` more can be taken. Errors: memory.plan (args needed, available).
+Status check_free_memory(size_t bytes);
 
 // The plan of an engine with these options. Where it does not fit into memory: without `fixed_ctx` the
 // context is made shorter, not below `min_ctx`, and a note says so; else memory.exhausted (args bytes).
+// `mapped`: weights are pages of their files, which need not stay in memory.
 Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& options, bool fixed_ctx,
-                              int min_ctx);
+                              int min_ctx, bool mapped = false);
 
 Json plan_json(const MemoryPlan& plan);
 std::string plan_text(const Console& console, const MemoryPlan& plan);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/memory.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "backend/cpu/cpu_backend.h"
@@ -47,6 +48,7 @@ void ModelFlags::add_compute_options(CommandLine& line) {
   line.flag("--exact", &exact, "help.exact");
   line.choice("--kv", {"f32", "f16"}, &kv, "help.kv");
   line.flag("--strict", &strict, "help.strict");
+  line.flag("--mmap", &mmap, "help.mmap");
 }
 
 void ModelFlags::add_context_option(CommandLine& line) {
@@ -77,6 +79,8 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   OpenModel out;
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   QW_TRY(out.checkpoint, open_checkpoint(path));
+  if (!flags.mmap) QW_TRY(check_weights_fit(out.checkpoint));
+  out.mapped = flags.mmap;
   if (is_score_model(out.checkpoint.config))
     return fail("model.score_head", {{"file", out.checkpoint.path.string()}});
   if (options.tokenizer) {

@@ -21,12 +21,13 @@ namespace qw::apps {
 struct ModelFlags {
   bool exact = false;  // f32 activations and KV, weights as stored
   bool strict = false;
+  bool mmap = false;  // weights larger than memory are run from their files
   std::optional<std::string> kv;
   std::optional<int64_t> ctx;
   std::optional<std::string> adapter;
   std::optional<std::string> draft, speculate;
 
-  void add_compute_options(CommandLine& line);  // --exact --kv --strict
+  void add_compute_options(CommandLine& line);  // --exact --kv --strict --mmap
   void add_context_option(CommandLine& line);   // --ctx
   void add_adapter_option(CommandLine& line);   // --adapter
   void add_draft_options(CommandLine& line);    // --draft --speculate
@@ -42,6 +43,7 @@ struct OpenModel {
   std::optional<LoraAdapter> adapter;  // --adapter
   std::shared_ptr<Model> draft;        // --draft
   std::optional<Tokenizer> tokenizer;
+  bool mapped = false;  // --mmap
   double load_s = 0;
 };
 
@@ -49,7 +51,8 @@ struct OpenOptions {
   bool tokenizer = true;                 // else none is read
   bool tokenizer_may_be_absent = false;  // then a warning says so
 };
-// Unknown config keys are warnings on stderr, errors with --strict.
+// Unknown config keys are warnings on stderr, errors with --strict. Weights that do not fit into memory are
+// refused before they are read (memory.model_too_large), but for --mmap.
 Result<OpenModel> open_model(Program& program, std::string_view model, const ModelFlags& flags,
                              const OpenOptions& options = {});
 

@@ -1,5 +1,6 @@
 #include "apps/score_files.h"
 
+#include "apps/memory.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "backend/cpu/cpu_backend.h"
@@ -18,6 +19,7 @@ Result<OpenScorer> open_scorer(Program& program, std::string_view model, const M
     out.tokenizer = std::move(open.tokenizer);
     return out;
   }
+  if (!flags.mmap) QW_TRY(check_weights_fit(checkpoint));
   const Progress progress(program.console(), program.console().text("ui.loading", {{"file", path.string()}}));
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   out.checkpoint = std::move(checkpoint);

@@ -79,7 +79,8 @@ Result<OpenEngine> make_engine(Program& program, const ChatFlags& flags, const O
   const int64_t ctx = flags.compute.ctx.value_or(limit);
   if (ctx > limit) return fail("engine.context_too_long", {{"tokens", ctx}, {"limit", limit}});
   options.ctx_tokens = static_cast<int>(ctx);
-  QW_TRY(fit_memory(program.console(), *open.model, options, flags.compute.ctx.has_value(), kMinContext));
+  QW_TRY(fit_memory(program.console(), *open.model, options, flags.compute.ctx.has_value(), kMinContext,
+                    open.mapped));
   return open_engine(open, options);
 }
 

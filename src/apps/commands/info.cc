@@ -5,6 +5,7 @@
 #include "apps/commands/commands.h"
 #include "apps/memory.h"
 #include "apps/model_files.h"
+#include "apps/model_shape.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "backend/cpu/cpu_backend.h"
@@ -60,6 +61,7 @@ Result<Json> model_json(Program& program, const std::string& name, const ModelFl
            {"kind", open.checkpoint.kind == CheckpointKind::gguf ? "gguf" : "folder"},
            {"architecture", info.model_type},
            {"parameters", sizes.parameters},
+           {"active_parameters", model_shape(*open.model, open.checkpoint.config).active},
            {"layers", info.n_layers},
            {"hidden", info.hidden},
            {"vocab", info.vocab},
@@ -73,6 +75,19 @@ Result<Json> model_json(Program& program, const std::string& name, const ModelFl
            {"memory", plan_json(plan)}};
   if (open.tokenizer) out["tokens"] = open.tokenizer->vocab_size();
   return out;
+}
+
+// The model of a lone config.json: its shape and what it would take.
+Result<std::optional<Json>> lone_json(Program& program, const std::string& name) {
+  QW_TRY(const auto path, resolve_model(name));
+  QW_TRY(const std::optional<Json> config, lone_config(path));
+  if (!config) return std::optional<Json>();
+  QW_TRY(const LoadedModel made, make_model(*config));
+  for (Error warning : made.warnings) program.console().warn(warning.with("file", path.string()));
+  Json out = shape_json(*made.model, model_shape(*made.model, *config));
+  out["name"] = std::filesystem::is_directory(path) ? path.filename().string() : path.stem().string();
+  out["kind"] = "config";
+  return std::optional(std::move(out));
 }
 
 std::string machine_text(const Console& console, const Json& m) {
@@ -130,8 +145,15 @@ Result<int> info_command(Program& program, Args args) {
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   Json model;
+  flags.mmap = true;  // what is only described need not fit
+  std::optional<Json> lone;
   if (model_name) {
-    QW_TRY(model, model_json(program, *model_name, flags));
+    QW_TRY(lone, lone_json(program, *model_name));
+    if (lone) {
+      model = *lone;
+    } else {
+      QW_TRY(model, model_json(program, *model_name, flags));
+    }
   }
   QW_TRY(const Json machine, machine_json(program));
   Console& console = program.console();
@@ -143,7 +165,9 @@ Result<int> info_command(Program& program, Args args) {
   }
   QW_TRY(console.write(machine_text(console, machine) + "\n"));
   if (model_name) {
-    QW_TRY(console.write(fmt::format("\n{}\n", model_text(console, model))));
+    const std::string text =
+        lone ? shape_text(console, model["name"].get<std::string>(), model) : model_text(console, model);
+    QW_TRY(console.write(fmt::format("\n{}\n", text)));
   }
   return kExitOk;
 }

@@ -80,6 +80,7 @@ Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& confi
       });
   if (quantised && config.method == "full") return fail("train.quantised", {{"file", path.string()}});
   if (!quantised && config.method == "qlora") return fail("train.not_quantised", {{"file", path.string()}});
+  QW_TRY(check_weights_fit(s.checkpoint));
   QW_TRY(LoadedModel loaded, load_model(s.checkpoint.config, *s.checkpoint.weights, *s.backend,
                                         {.strict = false, .trainable = config.method == "full"}));
   show_warnings(program, loaded.warnings, s.checkpoint.path.string());
@@ -91,6 +92,7 @@ Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& confi
 Result<std::shared_ptr<Model>> open_frozen(TrainSetup& s, Program& program,
                                            const std::filesystem::path& path) {
   QW_TRY(Checkpoint checkpoint, open_checkpoint(path));
+  QW_TRY(check_weights_fit(checkpoint));
   QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *s.backend, {}));
   show_warnings(program, loaded.warnings, path.string());
   return std::shared_ptr<Model>(std::move(loaded.model));
