@@ -24,6 +24,8 @@ import blocks
 import gguf_files
 import learning
 import moe
+import qwen1
+import scoring
 import training
 from text_cases import GREEDY, LAST, LENGTHS, write_case
 from tiny import build_tokenizer, cases, dump_json, write_tokenizer
@@ -105,9 +107,11 @@ def main():
         generator="tools/goldens/generate.py", seed=a.seed, versions=versions(),
         prompt_lengths=LENGTHS, greedy_tokens=GREEDY, last_rows_of_longest=LAST,
         adamw=dict(learning.ADAMW, weight_decay=learning.DECAY, clip=learning.CLIP, steps=learning.STEPS),
-        tokenizer=tokenizer, models=models, gguf=gguf_entries, blocks=blocks.write_blocks(a.data, a.seed), learning=learned,
+        tokenizer=tokenizer, models=models + qwen1.write_cases(a.data, a.seed), gguf=gguf_entries,
+        blocks=blocks.write_blocks(a.data, a.seed), learning=learned,
         adapters=adapters.write_adapters(a.data),
-        training=training.write_training(a.data))
+        training=training.write_training(a.data),
+        scoring=scoring.write_cases(a.data, a.seed))
     moe.merged(manifest, moe.write_moe(a.data, a.work, a.seed, not a.skip_llama_cpp))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)
 

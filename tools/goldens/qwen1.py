@@ -166,6 +166,10 @@ def write_case(name, covers, changes, seed, root):
                 greedy_gap=round(gap, 5), taps=list(taps), files=sorted(f"models/{name}/{f}" for f in os.listdir(folder)))
 
 
+def write_cases(root, seed):
+    return [write_case(n, covers, changes, seed, root) for n, (covers, changes) in CASES.items()]
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("data")
@@ -173,7 +177,7 @@ def main():
     a = ap.parse_args()
     torch.set_num_threads(1)
     path = os.path.join(a.data, "manifest.json")
-    entries = [write_case(n, covers, changes, a.seed, a.data) for n, (covers, changes) in CASES.items()]
+    entries = write_cases(a.data, a.seed)
     manifest = json.load(open(path))
     manifest["models"] = [m for m in manifest["models"] if m["name"] not in CASES] + entries
     with open(path, "w") as f:

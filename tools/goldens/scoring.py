@@ -130,20 +130,23 @@ def reward(root, seed, name, architecture, labels, texts, rows_of, shown):
 
 
 @torch.no_grad()
+def write_cases(root, seed):
+    steps = [t + "<extra_0>" + t[:3] + "<extra_0>" for t in TEXTS]
+    return [
+        embedding(root, seed), reranker(root, seed + 1), classifier(root, seed + 2),
+        reward(root, seed + 3, "reward", "Qwen2ForRewardModel", 1, TEXTS, lambda ids, _: -1, lambda x: x.tolist()),
+        reward(root, seed + 4, "process_reward", "Qwen2ForProcessRewardModel", 2, steps,
+               lambda ids, step: torch.tensor([i == step for i in ids]), lambda x: x.softmax(-1)[:, 1].tolist())]
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("data")
     ap.add_argument("--seed", type=int, default=SEED)
     a = ap.parse_args()
     torch.set_num_threads(1)
-    steps = [t + "<extra_0>" + t[:3] + "<extra_0>" for t in TEXTS]
-    entries = [
-        embedding(a.data, a.seed), reranker(a.data, a.seed + 1), classifier(a.data, a.seed + 2),
-        reward(a.data, a.seed + 3, "reward", "Qwen2ForRewardModel", 1, TEXTS, lambda ids, _: -1, lambda x: x.tolist()),
-        reward(a.data, a.seed + 4, "process_reward", "Qwen2ForProcessRewardModel", 2, steps,
-               lambda ids, step: torch.tensor([i == step for i in ids]), lambda x: x.softmax(-1)[:, 1].tolist())]
     path = os.path.join(a.data, "manifest.json")
-    manifest = json.load(open(path)) | dict(scoring=entries)
+    manifest = json.load(open(path)) | dict(scoring=write_cases(a.data, a.seed))
     with open(path, "w") as f:
         json.dump(manifest, f, indent=1, ensure_ascii=False)
         f.write("\n")
