@@ -12,7 +12,7 @@
 //   context then
 //
 // llama.cpp reads such a file and leaves out LogN and NTK: its numbers are equal up to seq_length positions.
-// Test: tests/golden/gguf_write_golden_test.cc (qwen1_*), tests/io/gguf_qwen_test.cc
+// Test: tests/golden/gguf_write_golden_test.cc (qwen1_*), tests/io/golden_checkpoints_test.cc
 #pragma once
 
 #include "base/json.h"

@@ -55,7 +55,10 @@ struct TokenizerConfig {
 };
 Result<TokenizerConfig> load_tokenizer_config(const std::filesystem::path& folder);
 
-// qwen.tiktoken of the original Qwen; adds to `config` what that family's code has and its files do not say.
+// qwen.tiktoken of the original Qwen; `file` only names the source in errors. Errors: text.bad_rank (args
+// file, line), text.merge_unknown (file, index, token), text.bad_id.
+Result<TokenizerParts> parse_tiktoken(std::string_view content, const std::string& file);
+// The same from its folder; adds to `config` what that family's code has and its files do not say.
 Result<TokenizerParts> load_tiktoken(const std::filesystem::path& folder, TokenizerConfig& config);
 
 struct TokenizerBuilder {

@@ -19,6 +19,9 @@ namespace {
 using text::AddedToken;
 using text::SplitRule;
 
+constexpr size_t kMaxTokenBytes =
+    1024;  // ten times the longest of the real file; merges are found in its square
+
 using Ranks = std::unordered_map<std::string_view, int32_t>;
 
 std::optional<std::string> from_base64(std::string_view text) {
@@ -59,7 +62,7 @@ Result<std::vector<std::string>> read_ranks(std::string_view content, const std:
     const std::string_view number = space == std::string_view::npos ? "" : text.substr(space + 1);
     size_t rank = 0;
     const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), rank);
-    if (!bytes || bytes->empty() || number.empty() || code != std::errc() ||
+    if (!bytes || bytes->empty() || bytes->size() > kMaxTokenBytes || number.empty() || code != std::errc() ||
         end != number.data() + number.size() || rank != out.size() || rank > text::kMaxTokenId)
       return fail("text.bad_rank", {{"file", file}, {"line", line}});
     out.push_back(*bytes);
@@ -190,20 +193,25 @@ Result<bool> is_chat(const std::filesystem::path& folder) {
 
 }  // namespace
 
-Result<TokenizerParts> load_tiktoken(const std::filesystem::path& folder, TokenizerConfig& config) {
-  const std::string file = (folder / "qwen.tiktoken").string();
-  QW_TRY(const std::string content, read_file(file));
+Result<TokenizerParts> parse_tiktoken(std::string_view content, const std::string& file) {
   QW_TRY(const std::vector<std::string> tokens, read_ranks(content, file));
   TokenizerParts parts;
   QW_TRY(parts.bpe, build(tokens, file));
   parts.steps = {{SplitRule::qwen2, false}};
   parts.nfc = true;
   // The text is normalised as a whole before special tokens are looked for.
-  const auto special = [&](std::string content_of) {
-    parts.added.push_back({.content = std::move(content_of), .special = true, .normalized = true});
+  const auto special = [&](std::string token) {
+    parts.added.push_back({.content = std::move(token), .special = true, .normalized = true});
   };
   for (const char* name : {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}) special(name);
   for (int i = 0; i < 205; ++i) special(fmt::format("<|extra_{}|>", i));
+  return parts;
+}
+
+Result<TokenizerParts> load_tiktoken(const std::filesystem::path& folder, TokenizerConfig& config) {
+  const std::string file = (folder / "qwen.tiktoken").string();
+  QW_TRY(const std::string content, read_file(file));
+  QW_TRY(TokenizerParts parts, parse_tiktoken(content, file));
   for (const char* name : {"eos_token", "pad_token"}) {
     const auto has = [&](const auto& named) { return named.first == name; };
     if (std::none_of(config.named.begin(), config.named.end(), has))

@@ -68,7 +68,6 @@ std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
 // Every group lays the sequence on the pages from the last to the first, so that order alone cannot be right
 // by chance.
 Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
-  if (position == 0) n_prompt_ = static_cast<int32_t>(ids.size());
   const auto n = static_cast<int32_t>(ids.size());
   Batch batch;
   batch.ids = ids;
@@ -94,10 +93,27 @@ Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t 
 Host<float> Runner::paged_logits(const std::vector<int32_t>& ids, States* states) {
   const auto pool = pool_for(ids.size());
   if (!pool) return {};
+  n_prompt_ = static_cast<int32_t>(ids.size());
   Host<float> out = step(*pool, ids, 0, true);
   for (int il = 0; states != nullptr && il < model_->info().n_layers; ++il)
     if (const Tensor state = pool->state(il); state.defined())
       states->emplace(il, download(*backend_, state));
+  return out;
+}
+
+Host<float> Runner::chunked_logits(const std::vector<int32_t>& ids, size_t chunk) {
+  const auto pool = pool_for(ids.size());
+  Host<float> out;
+  if (!pool) return out;
+  n_prompt_ = static_cast<int32_t>(ids.size());
+  for (size_t begin = 0; begin < ids.size(); begin += chunk) {
+    const size_t end = std::min(begin + chunk, ids.size());
+    const std::vector<int32_t> part(ids.begin() + static_cast<ptrdiff_t>(begin),
+                                    ids.begin() + static_cast<ptrdiff_t>(end));
+    const Host<float> rows = step(*pool, part, static_cast<int32_t>(begin), true);
+    out.shape = {static_cast<int64_t>(end), rows.shape[1]};
+    out.values.insert(out.values.end(), rows.values.begin(), rows.values.end());
+  }
   return out;
 }
 
@@ -106,6 +122,7 @@ std::vector<int32_t> Runner::greedy(const std::vector<int32_t>& ids, size_t n) {
   const auto pool = pool_for(ids.size() + n);
   if (!pool) return out;
   auto position = int32_t{0};
+  n_prompt_ = static_cast<int32_t>(ids.size());
   while (out.size() < n) {
     const Host<float> logits = step(*pool, next, position, false);
     position += static_cast<int32_t>(next.size());

@@ -36,6 +36,8 @@ class Runner {
   Host<float> logits(const std::vector<int32_t>& ids, Taps* taps = nullptr);
   // The same through KV pages, in one step; `states`, if not null, receives what recurrent layers keep.
   Host<float> paged_logits(const std::vector<int32_t>& ids, States* states = nullptr);
+  // The same in steps of `chunk` rows, every one told how long the whole prompt is.
+  Host<float> chunked_logits(const std::vector<int32_t>& ids, size_t chunk);
   // The greedy continuation: prefill, then one token a step, through KV pages.
   std::vector<int32_t> greedy(const std::vector<int32_t>& ids, size_t n);
 
