@@ -142,12 +142,12 @@ constexpr std::string_view kChatMl = R"({%- set system = 'You are a helpful assi
     {%- if ns.open -%}{{- '\n' -}}{%- else -%}{{- '\n<|im_start|>assistant\n' -}}{%- endif -%}
     {%- if m.tool_calls -%}
       {%- if not content.startswith('Thought:') -%}{%- set content = 'Thought: ' + content -%}{%- endif -%}
+      {{- content -}}
       {%- for call in m.tool_calls -%}
         {%- set f = call.function if call.function else call -%}
         {%- set arguments = f.arguments if f.arguments is string else f.arguments | tojson -%}
-        {%- set content = content + '\nAction: ' + f.name + '\nAction Input: ' + arguments -%}
+        {{- '\nAction: ' + f.name + '\nAction Input: ' + arguments -}}
       {%- endfor -%}
-      {{- content -}}
       {%- set ns.open = true -%}
     {%- else -%}
       {%- if tools -%}{{- 'Thought: I now know the final answer.\nFinal Answer: ' -}}{%- endif -%}
