@@ -32,16 +32,24 @@ class Count : public Visitor {
   }
 };
 
-// num_experts_per_tok / num_experts of the text model; 1 where there are no experts.
+// num_experts_per_tok / num_experts; 1 where there are no experts.
 double routed_share(const Json& config) {
-  const auto nested = config.find("text_config");
-  const Json& text = nested != config.end() && nested->is_object() ? *nested : config;
   const auto number = [&](const char* key) {
-    const auto it = text.find(key);
-    return it != text.end() && it->is_number() ? it->get<double>() : 0.0;
+    const auto it = config.find(key);
+    return it != config.end() && it->is_number() ? it->get<double>() : 0.0;
   };
   const double all = number("num_experts"), used = number("num_experts_per_tok");
   return all > 0 && used > 0 ? used / all : 1.0;
+}
+
+// The text model of a config that describes more.
+Json text_of(Json config) {
+  const auto nested = config.find("text_config");
+  if (nested == config.end() || !nested->is_object()) return config;
+  Json text = *nested;
+  if (!text.contains("tie_word_embeddings") && config.contains("tie_word_embeddings"))
+    text["tie_word_embeddings"] = config["tie_word_embeddings"];
+  return text;
 }
 
 }  // namespace
@@ -92,7 +100,7 @@ Result<std::optional<Json>> lone_config(const fs::path& path) {
   QW_TRY(const std::string text, read_file(file, kMaxBytes));
   QW_TRY(Json json, parse_json(text, file.string()));
   if (!json.is_object()) return fail("hf.not_object", {{"file", file.string()}});
-  return std::optional(std::move(json));
+  return std::optional(text_of(std::move(json)));
 }
 
 Json shape_json(const Model& model, const ModelShape& shape) {

@@ -27,8 +27,8 @@ struct ModelShape {
 // `config` as make_model took it.
 ModelShape model_shape(Model& model, const Json& config);
 
-// The config of a lone config.json, or of a folder that has one but no weights; none for anything else.
-// Errors: json.*, file.*.
+// The config of a lone config.json, or of a folder that has one but no weights, of the text model alone; none
+// for anything else. Errors: json.*, file.*.
 Result<std::optional<Json>> lone_config(const std::filesystem::path& path);
 
 Json shape_json(const Model& model, const ModelShape& shape);

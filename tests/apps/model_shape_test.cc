@@ -14,7 +14,7 @@ namespace qw::apps {
 namespace {
 
 Json config_of(const std::string& name) {
-  return parse_json_file(std::string(QW_SOURCE_DIR) + "/tests/models/data/configs/" + name + ".json").value();
+  return *lone_config(std::string(QW_SOURCE_DIR) + "/tests/models/data/configs/" + name + ".json").value();
 }
 
 // Null, and a skip, where the architecture is not known yet.

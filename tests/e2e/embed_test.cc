@@ -1,4 +1,5 @@
 // qw embed, qw rerank and qw score on tiny models, against transformers (tests/golden/data/scoring).
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/e2e/process.h"
@@ -92,7 +93,7 @@ TEST(Rerank, GivesTheProbabilitiesOfTheReferenceBestFirst) {
   }
   const Ran lines = qw({"rerank", model("reranker"), "--query", want["query"].get<std::string>(), "--jsonl"},
                        {.in = as_lines(want["documents"])});
-  EXPECT_NE(lines.out.find("\t" + std::to_string(results[0]["index"].get<int>()) + "\t"), std::string::npos);
+  EXPECT_NE(lines.out.find(fmt::format("\t{}\t", results[0]["index"].get<int>())), std::string::npos);
 }
 
 void expect_scores(const std::string& name, const char* key) {
