@@ -34,6 +34,7 @@ bool same_words(const Tokenizer& a, const Tokenizer& b) {
 Result<std::shared_ptr<Model>> open_draft(const ModelFlags& flags, const OpenModel& open) {
   QW_TRY(const auto path, resolve_model(*flags.draft));
   QW_TRY(Checkpoint checkpoint, open_checkpoint(path));
+  if (!flags.mmap) QW_TRY(check_weights_fit(checkpoint));
   const Result<Tokenizer> tokenizer = checkpoint_tokenizer(checkpoint);
   if (tokenizer && open.tokenizer && !same_words(*tokenizer, *open.tokenizer))
     return fail("cli.draft_words", {{"draft", *flags.draft}});

@@ -42,7 +42,9 @@ WriteProgress shown_by(Progress& progress) {
 
 Result<quant::Imatrix> measure(Program& program, const Options& o) {
   QW_TRY(const std::string text, read_input(*o.imatrix_text));
-  QW_TRY(const OpenModel open, open_model(program, o.model, o.compute));
+  ModelFlags compute = o.compute;
+  compute.mmap = false;  // here every weight is computed with, again and again
+  QW_TRY(const OpenModel open, open_model(program, o.model, compute));
   std::vector<int32_t> ids = open.tokenizer->encode(text, {.parse_special = true});
   QW_TRY(check_ids(ids, open.model->info().vocab));
   const int n = std::min(kWindow, open.model->info().max_positions);
@@ -204,6 +206,7 @@ Result<int> quantize_command(Program& program, Args args) {
   line.flag("--strict", &o.compute.strict, "help.strict");
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
+  o.compute.mmap = true;  // weights pass through, a few rows at a time: they need not fit
   if (o.imatrix && o.imatrix_text)
     return fail("cli.exclusive", {{"option", "--imatrix"}, {"other", "--imatrix-text"}});
   if (o.save_imatrix && !o.imatrix_text)
@@ -222,6 +225,7 @@ Result<int> convert_command(Program& program, Args args) {
   line.flag("--strict", &o.compute.strict, "help.strict");
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
+  o.compute.mmap = true;  // weights pass through, a few rows at a time: they need not fit
   const bool gguf = o.to ? *o.to == "gguf" : fs::path(o.out).extension() == ".gguf";
   const quant::Recipe& recipe = *quant::find_recipe(o.type.value_or("bf16"));
   if (!gguf && !traits(recipe.base).is_float)

@@ -82,6 +82,7 @@ Result<int> merge_command(Program& program, Args args) {
   line.flag("--strict", &o.compute.strict, "help.strict");
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
+  o.compute.mmap = true;  // weights pass through, a few rows at a time: they need not fit
   if (o.type == "q8_0" && !to_gguf(o))
     return fail("cli.only_with", {{"option", "--type q8_0"}, {"other", "--to gguf"}});
   if (adapter_alone(o) && o.type)
