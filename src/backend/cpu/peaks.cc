@@ -50,10 +50,7 @@ double giga_a_second(ThreadPool& pool, const cpu::PeakLoop& loop, std::atomic<do
   return loop.ops_a_round * static_cast<double>(kRounds) * pool.threads() / t / 1e9;
 }
 
-}  // namespace
-
-CpuPeaks measure_peaks(int threads) {
-  ThreadPool pool(threads > 0 ? threads : available_cores());
+cpu::PeakKernels best_kernels() {
   cpu::PeakKernels kernels;
   cpu::fill_peaks_generic(kernels);
 #if defined(__x86_64__)
@@ -61,14 +58,12 @@ CpuPeaks measure_peaks(int threads) {
   if (f.avx2) cpu::fill_peaks_avx2(kernels);
   if (f.avx512) cpu::fill_peaks_avx512(kernels, f.avx512_bf16, f.avx512_vnni);
 #endif
-  CpuPeaks peaks;
-  peaks.threads = pool.threads();
-  std::atomic<double> sink{0};
-  peaks.f32_gflop_s = giga_a_second(pool, kernels.f32, sink);
-  peaks.bf16_gflop_s = giga_a_second(pool, kernels.bf16, sink);
-  peaks.int8_gop_s = giga_a_second(pool, kernels.int8, sink);
+  return kernels;
+}
+
+double read_gb_s(ThreadPool& pool, const cpu::PeakKernels& kernels, std::atomic<double>& sink) {
   const std::unique_ptr<uint8_t, Free> memory(static_cast<uint8_t*>(std::aligned_alloc(64, kReadBytes)));
-  if (memory == nullptr) return peaks;
+  if (memory == nullptr) return 0;
   pool.parallel_for(kReadBytes, kWindowBytes, [&](int64_t begin, int64_t end, int) {
     std::memset(memory.get() + begin, 0, static_cast<size_t>(end - begin));
   });
@@ -77,8 +72,28 @@ CpuPeaks measure_peaks(int threads) {
     const uint8_t* window = memory.get() + run % (kReadBytes / kWindowBytes) * kWindowBytes;
     sink.store(static_cast<double>(kernels.read(window + i * share, share)));
   });
-  peaks.read_gb_s = static_cast<double>(share * pool.threads()) / t / 1e9;
+  return static_cast<double>(share * pool.threads()) / t / 1e9;
+}
+
+}  // namespace
+
+CpuPeaks measure_peaks(int threads) {
+  ThreadPool pool(threads > 0 ? threads : available_cores());
+  const cpu::PeakKernels kernels = best_kernels();
+  CpuPeaks peaks;
+  peaks.threads = pool.threads();
+  std::atomic<double> sink{0};
+  peaks.f32_gflop_s = giga_a_second(pool, kernels.f32, sink);
+  peaks.bf16_gflop_s = giga_a_second(pool, kernels.bf16, sink);
+  peaks.int8_gop_s = giga_a_second(pool, kernels.int8, sink);
+  peaks.read_gb_s = read_gb_s(pool, kernels, sink);
   return peaks;
+}
+
+double measure_read_gb_s(int threads) {
+  ThreadPool pool(threads > 0 ? threads : available_cores());
+  std::atomic<double> sink{0};
+  return read_gb_s(pool, best_kernels(), sink);
 }
 
 }  // namespace qw
