@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/mmap.h"
+#include "base/rng.h"
 #include "hub/hash.h"
 #include "hub/part_file.h"
 #include "hub/sources.h"
@@ -57,7 +58,9 @@ struct Item {
 // One range of one file.
 class RangeSink : public HttpSink {
  public:
-  RangeSink(Item& item, ByteRange range) : item_(item), at_(range.begin), end_(range.end) {}
+  // `etag`: of the content that was listed, "" where a hash tells.
+  RangeSink(Item& item, ByteRange range, std::string_view etag)
+      : item_(item), at_(range.begin), end_(range.end), etag_(etag) {}
 
   bool head(int status, const HttpHeaders& headers) override {
     if (status == 206) {
@@ -94,13 +97,15 @@ class RangeSink : public HttpSink {
   // "bytes 5-9/10" is what was asked for, of a file of the size that was listed.
   bool fits(const HttpHeaders& headers) const {
     const auto it = headers.find("content-range");
-    if (it == headers.end()) return false;
+    const auto tag = headers.find("etag");
+    if (it == headers.end() || (!etag_.empty() && tag != headers.end() && tag->second != etag_)) return false;
     const std::string begin = fmt::format("bytes {}-", at_), total = fmt::format("/{}", item_.part->size());
     return it->second.starts_with(begin) && (it->second.ends_with(total) || it->second.ends_with("/*"));
   }
 
   Item& item_;
   int64_t at_, end_;
+  std::string_view etag_;
   bool failed_ = false;
   size_t ignored_ = 0;
 };
@@ -205,7 +210,7 @@ void Download::start_transfers() {
       if (!range) break;
       item.claimed.add(*range);
       ++item.n_running;
-      sinks_.emplace_back(item, *range);
+      sinks_.emplace_back(item, *range, listing_.etag);
       const auto sink = std::prev(sinks_.end());
       HttpRequest request{.url = item.file->url, .secret_headers = listing_.secret_headers};
       const bool whole = range->begin == 0 && range->end == item.part->size();
@@ -362,7 +367,14 @@ fs::path staged_file(const fs::path& staging, const RemoteFile& file) {
 }
 
 std::string content_version(const Listing& listing) {
-  return listing.commit.empty() ? listing.etag : listing.commit;
+  if (!listing.commit.empty()) return listing.commit;
+  if (!listing.etag.empty()) return listing.etag;
+  std::string all;
+  for (const RemoteFile& f : listing.files) {
+    if (f.hash.empty()) return {};
+    all += fmt::format("{} {} {}\n", f.path, f.size, f.hash);
+  }
+  return fmt::format("content-{:016x}", name_key(all));
 }
 
 Status mark_verified(const fs::path& staging, const RemoteFile& file, std::string_view version) {

@@ -40,7 +40,7 @@ Status download(const Network& network, const Listing& listing, const std::vecto
                 const std::filesystem::path& staging, const DownloadOptions& options,
                 const std::function<void(const DownloadProgress&)>& progress);
 
-// What tells versions of contents without hashes apart: the commit, else the ETag.
+// What tells versions apart: the commit, else the ETag, else a digest of all hashes; "" where there is none.
 std::string content_version(const Listing& listing);
 
 }  // namespace qw::hub

@@ -29,7 +29,7 @@ bool safe_part(std::string_view part) {
     return false;
   return std::none_of(part.begin(), part.end(), [](char c) {
     const auto u = static_cast<unsigned char>(c);
-    return u < 0x20 || u == 0x7F || c == '\\' || c == ':';
+    return u < 0x20 || u == 0x7F || c == '\\';
   });
 }
 
@@ -60,16 +60,23 @@ bool safe_path(std::string_view path) {
 }
 
 Status check_paths(const Listing& listing) {
+  for (const RemoteFile& file : listing.files)
+    if (!safe_path(file.path))
+      return fail("hub.unsafe_path", {{"repository", listing.name.text()}, {"path", shown(file.path)}});
+  return {};
+}
+
+Status check_collisions(const ModelName& repository, const std::vector<RemoteFile>& wanted) {
   std::set<std::string> files, folders;
-  for (const RemoteFile& file : listing.files) {
+  for (const RemoteFile& file : wanted) {
     const std::string key = lower(file.path);
-    bool good = safe_path(file.path) && files.insert(key).second && !folders.contains(key);
+    bool good = files.insert(key).second && !folders.contains(key);
     for (size_t slash = key.find('/'); good && slash != key.npos; slash = key.find('/', slash + 1)) {
       folders.insert(key.substr(0, slash));
       good = !files.contains(key.substr(0, slash));
     }
     if (!good)
-      return fail("hub.unsafe_path", {{"repository", listing.name.text()}, {"path", shown(file.path)}});
+      return fail("hub.unsafe_path", {{"repository", repository.text()}, {"path", shown(file.path)}});
   }
   return {};
 }

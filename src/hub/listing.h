@@ -31,14 +31,15 @@ struct Listing {
   std::vector<std::string> secret_headers = {};  // for the files
 };
 
-// A path that stays inside any folder on any file system: relative, no "." or ".." or empty part, no
-// backslash, colon or control character, valid UTF-8, parts of at most 200 bytes, at most 1024 in all, and
-// not
-// ".qw…", which is ours. Test: tests/hub/safe_path_test.cc
+// A path that stays inside any folder: relative, no "." or ".." or empty part, no backslash or control
+// character, valid UTF-8, parts of at most 200 bytes, at most 1024 in all, and no part ".qw…", which is ours.
+// Test: tests/hub/name_test.cc
 bool safe_path(std::string_view path);
 
-// Errors: hub.unsafe_path (args repository, path: with control characters shown as "?"), where one file's
-// path is unsafe or two differ only in case, or one is the folder of another.
+// Both: hub.unsafe_path (args repository, path: with control characters shown as "?"). One unsafe path and a
+// repository is not to be trusted in anything.
 Status check_paths(const Listing& listing);
+// No two of the files are the same but for the case of letters, and none is the folder of another.
+Status check_collisions(const ModelName& repository, const std::vector<RemoteFile>& files);
 
 }  // namespace qw::hub

@@ -171,7 +171,7 @@ Result<Listing> list_disk(const ModelName& name) {
   std::error_code ec;
   path = fs::canonical(path, ec);
   if (ec) return fail("hub.no_disk_file", {{"path", name.place}});
-  Listing out{.name = name, .host = "-"};
+  Listing out{.name = name, .host = path.string()};
   const auto add = [&](const fs::path& file, const std::string& called) {
     std::error_code one;
     const uintmax_t size = fs::file_size(file, one);
@@ -238,6 +238,7 @@ Result<Planned> make_plan(const Network& network, const Endpoints& endpoints, co
     index = text.body;
   }
   QW_TRY(out.selection, select_files(out.listing, index));
+  QW_TRY(check_collisions(out.listing.name, out.selection.files));
   PullPlan& plan = out.plan;
   plan.name = out.listing.name;
   plan.host = out.listing.host;
@@ -316,7 +317,8 @@ std::string size_text(int64_t bytes) {
   const double b = static_cast<double>(bytes);
   if (b >= 1e9) return fmt::format("{:.2f} GB", b / 1e9);
   if (b >= 1e6) return fmt::format("{:.1f} MB", b / 1e6);
-  return fmt::format("{:.1f} kB", b / 1e3);
+  if (b >= 1e3) return fmt::format("{:.1f} kB", b / 1e3);
+  return fmt::format("{} B", bytes);
 }
 
 Result<Pulled> pull(const Store& store, const Network& network, const Endpoints& endpoints,
@@ -328,6 +330,10 @@ Result<Pulled> pull(const Store& store, const Network& network, const Endpoints&
                              [](const RemoteFile& f) { return f.hash_kind != HashKind::none; });
   out.fresh = false;
   if (auto here = already_here(store, plan)) {
+    // A pull that died behind its last step leaves an empty shell.
+    std::error_code ec;
+    if (const FileLock lock = store.lock_pull(plan.key); lock.held())
+      fs::remove_all(store.staging(plan.key), ec);
     out.model = *std::move(here);
     return out;
   }

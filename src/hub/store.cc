@@ -243,9 +243,13 @@ Status Store::publish(std::string_view key, const fs::path& finished) const {
   } else {
     const FileLock use = lock_use(key, true);
     if (!use.held()) return fail("hub.in_use", {{"name", key}});
-    if (::renameat2(AT_FDCWD, finished.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0)
+    const fs::path old = finished.parent_path() / "old";
+    if (::renameat2(AT_FDCWD, finished.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0)
+      fs::rename(finished, old, ec);
+    // A file system that cannot exchange: two steps, between which the model is missing.
+    else if (::rename(target.c_str(), old.c_str()) != 0 || ::rename(finished.c_str(), target.c_str()) != 0)
       return write_error(target, errno);
-    fs::remove_all(finished, ec);
+    fs::remove_all(old, ec);
   }
   flush(target.parent_path());
   return {};

@@ -1,5 +1,9 @@
 #include "tests/hub/fake_hub.h"
 
+#include <strings.h>
+
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/rng.h"
 #include "hub/hash.h"
@@ -118,9 +122,13 @@ Reply FakeHub::good(const Request& request, bool cdn) {
   return huggingface_file(request);
 }
 
-Reply FakeHub::huggingface_list(const std::string& repository, const Request& request) {
-  const auto repo = repositories_.find(repository);
+Reply FakeHub::huggingface_list(const std::string& asked, const Request& request) {
+  // The case of letters does not count there.
+  const auto repo = std::find_if(repositories_.begin(), repositories_.end(), [&asked](const auto& r) {
+    return ::strcasecmp(r.first.c_str(), asked.c_str()) == 0;
+  });
   if (repo == repositories_.end()) return error(401, "RepoNotFound");
+  const std::string& repository = repo->first;
   const std::string revision = request.target.substr(request.target.find("/revision/") + 10);
   if (!revision.starts_with("main?") && !revision.starts_with(kCommit)) return error(404, "RevisionNotFound");
   Json siblings = Json::array();

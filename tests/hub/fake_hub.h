@@ -41,7 +41,7 @@ class FakeHub {
  private:
   Reply serve(const Request& request, bool cdn);
   Reply good(const Request& request, bool cdn);
-  Reply huggingface_list(const std::string& repository, const Request& request);
+  Reply huggingface_list(const std::string& asked, const Request& request);
   Reply huggingface_file(const Request& request);
   Reply modelscope(const Request& request);
   Reply ollama(const Request& request);
