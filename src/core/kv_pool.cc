@@ -6,6 +6,8 @@
 namespace qw {
 namespace {
 
+constexpr int64_t kSums = 4096;
+
 int64_t page_elements(const CacheSpec& s) {
   return int64_t{s.kv_heads} * s.head_dim * kPageTokens;
 }
@@ -45,7 +47,7 @@ Result<std::unique_ptr<KvPool>> KvPool::create(Backend& backend, const std::vect
     pool->layers_.push_back(std::move(layer));
   }
   if (pool->has_recurrent()) {
-    QW_TRY(pool->sums_, zeros(backend, {static_cast<int64_t>(layers.size())}, backend.real()));
+    QW_TRY(pool->sums_, zeros(backend, {kSums}, backend.real()));
   }
   return pool;
 }
@@ -67,12 +69,18 @@ void KvPool::copy_slot(int to, int from) {
 }
 
 bool KvPool::slot_is_finite(int slot) {
-  for (size_t il = 0; il < layers_.size(); ++il)
-    if (layers_[il].state.defined())
-      backend_.sum(sums_.slice(0, static_cast<int64_t>(il), 1), layers_[il].state.slice(0, slot, 1));
-  // Only a NaN or an infinity makes a sum that is not finite: it is accumulated in f64.
+  // Sums down the columns of the state seen as a matrix, all layers into one row: only a NaN or an infinity
+  // makes a sum that is not finite.
+  backend_.fill(sums_, 0.0);
+  for (const Layer& l : layers_) {
+    if (!l.state.defined()) continue;
+    const int64_t n = l.state.dim(1);
+    int64_t width = kSums;
+    while (n % width != 0) width /= 2;
+    backend_.sum_rows(sums_.slice(0, 0, width), l.state.slice(0, slot, 1).view({n / width, width}));
+  }
   const auto finite = [&](auto type) {
-    std::vector<decltype(type)> sums(layers_.size());
+    std::vector<decltype(type)> sums(kSums);
     backend_.download(sums.data(), sums_);
     return std::all_of(sums.begin(), sums.end(), [](auto x) { return std::isfinite(x); });
   };

@@ -64,7 +64,7 @@ class KvPool {
   KvPoolOptions options_;
   std::vector<Group> groups_;
   std::vector<Layer> layers_;
-  Tensor sums_;  // real() [layers], for slot_is_finite
+  Tensor sums_;  // scratch of slot_is_finite
   size_t state_bytes_per_slot_ = 0;
 };
 

@@ -59,7 +59,9 @@ Engine::Engine(std::shared_ptr<const Model> model, Backend& backend, const Engin
       trace_(options.trace),
       pool_(std::move(pool)),
       kv_({limits.n_pages, limits.n_slots, options.prefix_cache, limits.n_draft_slots}),
-      scheduler_({limits.max_batch_tokens, limits.max_seqs, limits.snapshot_every}, kv_),
+      scheduler_({limits.max_batch_tokens, limits.max_seqs, limits.snapshot_every,
+                  [this](SeqId id) { return has_sound_state(id); }},
+                 kv_),
       arena_(backend) {
   stats_.free_pages = limits.n_pages;
   if (options.draft == DraftSource::mtp)
@@ -209,18 +211,16 @@ void Engine::step() {
 // A request whose state has met a number that is not finite ends before the prefix cache takes the state.
 void Engine::refuse_states(const StepPlan& plan) {
   for (const StepPlan::Item& item : plan.items) {
-    for (const StateSave& save : item.saves) {
-      if (pool_->slot_is_finite(save.slot)) continue;
+    if (item.saves.empty()) continue;
+    const StateSave& last = item.saves.back();  // what a state has met it does not get rid of
+    if (!pool_->slot_is_finite(last.slot))
       finish(*live_.at(item.seq), FinishReason::error,
-             Error("engine.non_finite", {{"position", save.n_tokens}}));
-      break;
-    }
+             Error("engine.non_finite", {{"position", last.n_tokens}}));
   }
 }
 
 // What close() would put into the prefix cache is finite.
-bool Engine::has_sound_state(const Generation& g) {
-  const SeqId id = g.seq.id;
+bool Engine::has_sound_state(SeqId id) {
   return !kv_.wants_snapshots() || !kv_.is_open(id) || !kv_.state_is_current(id) ||
          pool_->slot_is_finite(kv_.slot(id));
 }
@@ -357,7 +357,7 @@ void Engine::cancel_now(RequestId id) {
 
 // The one place where a request ends: frees what it holds, says so once, forgets it.
 void Engine::finish(Generation& g, FinishReason reason, std::optional<Error> error) {
-  const bool finite = (!error || error->code() != "engine.non_finite") && has_sound_state(g);
+  const bool finite = (!error || error->code() != "engine.non_finite") && has_sound_state(g.seq.id);
   if (!finite && !error && reason != FinishReason::cancelled) {
     reason = FinishReason::error;
     error = Error("engine.non_finite", {{"position", g.seq.n_computed}});

@@ -80,7 +80,7 @@ class Engine {
   Status check(const Generation& g) const;
   void step();
   void refuse_states(const StepPlan& plan);
-  bool has_sound_state(const Generation& g);
+  bool has_sound_state(SeqId id);
   void compute(const StepPlan& plan);
   void cancel_now(RequestId id);
   void sample(const StepPlan& plan);

@@ -88,7 +88,7 @@ std::string KvManager::check_node(int32_t page) const {
     offset = s.offset;
   }
   if (n.refs > 0 || !n.children.empty()) return {};
-  if (recurrent() && n.snapshots.empty()) return fmt::format("page {} is of no use", page);
+  if (useless(page)) return fmt::format("page {} is of no use", page);
   if (!evictable_.contains({n.last_use, page})) return fmt::format("page {} cannot be evicted", page);
   return {};
 }

@@ -43,7 +43,7 @@ std::optional<int> KvManager::open(SeqId id, const PrefixKey& key, std::span<con
   if (m.tail >= 0 && available_pages() == 0) return give_up();  // a copy needs a page
   if (m.tail >= 0) pin(m.tail);
   if (recurrent()) {
-    if (m.slot >= 0) snapshot(m.slot).stamp = clock_;
+    if (m.slot >= 0) snapshot(m.slot).stamp = n_stored_;
     s.slot = take_slot(m.slot);
     if (s.slot < 0) return give_up();  // there is no snapshot either, so nothing was found
     if (m.slot < 0)
@@ -60,7 +60,7 @@ std::optional<int> KvManager::open(SeqId id, const PrefixKey& key, std::span<con
 // there; else the sequence gets a copy of the page in which they part.
 void KvManager::begin_on(Seq& s, const Match& m, std::vector<StateOp>& ops) {
   s.pages = m.path;
-  s.n_shared = s.n_found = static_cast<int>(m.path.size());
+  s.n_shared = static_cast<int>(m.path.size());
   if (m.tail < 0) return;
   Node& n = node(m.tail);
   if (!n.written && !n.full() && n.n == m.n_tail) {
@@ -69,6 +69,8 @@ void KvManager::begin_on(Seq& s, const Match& m, std::vector<StateOp>& ops) {
     s.pages.push_back(m.tail);
     return;
   }
+  s.source = m.tail;
+  s.source_hash = n.hash;
   unpin(m.tail);
   const int32_t page = take_page();  // it may be that page itself, evicted
   s.pages.push_back(page);
@@ -164,11 +166,16 @@ void KvManager::discard(SeqId id) {
     while (!node(tail).snapshots.empty()) remove_snapshot(node(tail).snapshots.back());
     if (node(tail).in_tree) leave(tail);
   }
-  release(s);
+  std::vector<int32_t> touched(s.pages.begin(), s.pages.begin() + s.n_shared);
+  if (s.source >= 0 && node(s.source).in_tree && node(s.source).hash == s.source_hash)
+    touched.push_back(s.source);
+  for (const int32_t page : touched) node(page).suspect = true;
   seqs_.erase(id);
-  for (int i = s.n_shared; i-- > s.n_found;) {
-    const int32_t page = s.pages[static_cast<size_t>(i)];
-    if (node(page).in_tree && node(page).refs == 0 && node(page).children.empty()) evict(page);
+  release(s);
+  while (!touched.empty()) {  // the deepest first: those that are not idle yet go when they are
+    const int32_t page = touched.back();
+    touched.pop_back();
+    if (node(page).in_tree && node(page).suspect && idle(page)) evict(page);
   }
 }
 
@@ -197,22 +204,26 @@ int KvManager::page_cost(const PrefixKey& key, std::span<const int32_t> tokens, 
   return cost;
 }
 
+// What a snapshot saves: the tokens to compute again without it, as slots are of equal size. It fades as the
+// snapshots are replaced by newer ones: to a quarter when as many were stored as there are slots, so that a
+// long conversation that nobody goes on with gives way to short ones that live.
+double KvManager::worth(int32_t slot) const {
+  const double age = static_cast<double>(n_stored_ - snapshot(slot).stamp) / options_.n_slots;
+  return distance(slot) / ((1.0 + age) * (1.0 + age));
+}
+
 // A free slot, else that of the snapshot of the least worth, `keep` only where there is no other; −1: none.
-// Worth is the tokens to compute again without it, as slots are of equal size, and it ages: a snapshot that
-// is stored or used gets as many points as the dearest that was given up until then (GreedyDual-Size, Cao and
-// Irani 1997), so that cheap ones of today outlive dear ones that nobody has asked for since.
 int32_t KvManager::take_slot(int32_t keep) {
   if (free_slots_.empty() && n_snapshots_ > 0) {
     int32_t victim = -1;
-    uint64_t least = 0;
+    double least = 0.0;
     for (int32_t slot = 0; slot < static_cast<int32_t>(snapshots_.size()); ++slot) {
       if (snapshot(slot).page < 0 || (slot == keep && n_snapshots_ > 1)) continue;
-      const uint64_t worth = snapshot(slot).stamp + static_cast<uint64_t>(distance(slot));
-      if (victim >= 0 && worth >= least) continue;
+      const double w = worth(slot);
+      if (victim >= 0 && w >= least) continue;
       victim = slot;
-      least = worth;
+      least = w;
     }
-    clock_ = std::max(clock_, least);
     const int32_t page = snapshot(victim).page;
     ghosts_.add(hash_at(page, snapshot(victim).offset), Ghosts::Kind::snapshot);
     remove_snapshot(victim);

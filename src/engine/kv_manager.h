@@ -79,7 +79,8 @@ class KvManager {
   // Ends it. The cache keeps what there is of `tokens` (those committed) and, with `keep_state`, the state
   // after the last of them.
   void close(SeqId id, std::span<const int32_t> tokens, bool keep_state);
-  // Ends it and forgets what it alone has put into the cache: its numbers cannot be trusted.
+  // Ends it, and its text leaves the cache: its numbers cannot be trusted. What other sequences still use of
+  // it goes with them, and nobody begins on it until then.
   void discard(SeqId id);
 
   bool is_open(SeqId id) const { return seqs_.contains(id); }
@@ -123,6 +124,7 @@ class KvManager {
     uint64_t hash = 0;               // of the text up to its end
     Children children;               // of full nodes
     std::vector<int32_t> snapshots;  // slots, by ascending offset
+    bool suspect = false;            // see discard()
     int refs = 0;                    // sequences whose path runs through it, its writer among them
     uint64_t last_use = 0;
 
@@ -132,13 +134,14 @@ class KvManager {
   struct Snapshot {  // by slot
     int32_t page = -1;
     int offset = 0;      // 1 … 32: tokens of the page that the state has seen
-    uint64_t stamp = 0;  // clock_ at its last use
+    uint64_t stamp = 0;  // n_stored_ at its last use
   };
   struct Seq {
     PrefixKey key;
     std::vector<int32_t> pages;  // first n_shared: full nodes, the rest owned
     int n_shared = 0;
-    int n_found = 0;  // pages of n_shared that were there before it
+    int32_t source = -1;  // the page whose copy it began on, when that had `source_hash`
+    uint64_t source_hash = 0;
     int32_t slot = -1;
     bool in_step = false;  // between begin_step and commit, or accept where tokens were drafted
     int n_drafted = 0;
@@ -179,6 +182,8 @@ class KvManager {
   void pin(int32_t page);
   void unpin(int32_t page);
   void settle(int32_t page);
+  bool idle(int32_t page) const;
+  bool useless(int32_t page) const;
   void add_snapshot(int32_t page, int offset, int32_t slot);
   void remove_snapshot(int32_t slot);
   void move_snapshots(int32_t from, int32_t to);
@@ -188,6 +193,7 @@ class KvManager {
 
   // kv_manager.cc
   int32_t take_slot(int32_t keep);
+  double worth(int32_t slot) const;
   int32_t take_page();
   void publish_all(Seq& s, Run tokens);
   void begin_on(Seq& s, const Match& m, std::vector<StateOp>& ops);
@@ -210,8 +216,8 @@ class KvManager {
   int n_cached_ = 0;    // nodes without a writer
   int n_unpinned_ = 0;  // those that no sequence uses
   int n_snapshots_ = 0;
-  uint64_t tick_ = 0;   // logical time of uses
-  uint64_t clock_ = 0;  // worth of the snapshots given up so far (take_slot)
+  uint64_t tick_ = 0;      // logical time of uses
+  uint64_t n_stored_ = 0;  // snapshots so far
 };
 
 }  // namespace qw

@@ -89,9 +89,11 @@ void MtpDrafter::propose(std::span<DraftTask> tasks) {
 
 void MtpDrafter::draw(std::span<DraftTask* const> tasks, const Tensor& features) {
   Ctx cx{backend_, arena_};
+  const Arena::Mark mark = arena_.mark();                          // logits are the largest of it
   const Tensor logits = ops::linear(cx, features, model_.head());  // [n, V]
   std::vector<float> all(static_cast<size_t>(logits.elements()));
   backend_.download(all.data(), logits);
+  arena_.rewind(mark);
   const auto vocab = static_cast<size_t>(model_.info().vocab);
   for (size_t i = 0; i < tasks.size(); ++i) {
     const auto id = sampler_.draw(*tasks[i], std::span<const float>(all).subspan(i * vocab, vocab));

@@ -64,7 +64,7 @@ KvManager::Match KvManager::match(const PrefixKey& key, Run tokens) const {
   const Children* kids = children(key, -1);
   while (kids != nullptr && rest.size() >= kPageTokens) {
     const auto it = kids->find(rest.first(kPageTokens));
-    if (it == kids->end()) break;
+    if (it == kids->end() || node(it->second).suspect) break;
     path.push_back(it->second);
     if (const int32_t slot = last_snapshot(it->second, kPageTokens); slot >= 0) use(slot);
     rest = rest.subspan(kPageTokens);
@@ -94,7 +94,7 @@ void KvManager::match_tail(const Children& kids, Run rest, Match& m) const {
     }
     if (n <= m.n_tail) return false;
     const int32_t slot = recurrent() ? last_snapshot(page, n) : -1;
-    const int usable = !recurrent() ? n : slot >= 0 ? snapshot(slot).offset : 0;
+    const int usable = node(page).suspect ? 0 : !recurrent() ? n : slot >= 0 ? snapshot(slot).offset : 0;
     if (usable > m.n_tail) {
       m.n_tail = usable;
       m.tail = page;
@@ -204,17 +204,25 @@ void KvManager::absorb(Children& kids, int32_t page) {
   }
 }
 
+// The page becomes free, and with it the nodes above that are of no use without it.
 void KvManager::evict(int32_t page) {
-  Node& n = node(page);
-  QW_CHECK(n.refs == 0, "page {} is in use", page);
-  const int32_t parent = n.parent;
-  evictable_.erase({n.last_use, page});
-  while (!n.snapshots.empty()) remove_snapshot(n.snapshots.back());
-  leave(page);
-  --n_cached_;
-  --n_unpinned_;
-  free_pages_.push_back(page);
-  if (parent >= 0) settle(parent);
+  while (true) {
+    Node& n = node(page);
+    QW_CHECK(n.refs == 0, "page {} is in use", page);
+    const int32_t parent = n.parent;
+    evictable_.erase({n.last_use, page});
+    while (!n.snapshots.empty()) remove_snapshot(n.snapshots.back());
+    leave(page);
+    --n_cached_;
+    --n_unpinned_;
+    free_pages_.push_back(page);
+    if (parent < 0 || !idle(parent)) return;
+    if (!useless(parent)) {
+      evictable_.insert({node(parent).last_use, parent});
+      return;
+    }
+    page = parent;
+  }
 }
 
 void KvManager::pin(int32_t page) {
@@ -232,28 +240,40 @@ void KvManager::unpin(int32_t page) {
   settle(page);
 }
 
-// A node that nobody uses and nothing follows can be evicted; with recurrent layers one without a snapshot is
-// of no use to anybody.
+// Nobody uses it and nothing follows.
+bool KvManager::idle(int32_t page) const {
+  return node(page).refs == 0 && node(page).children.empty();
+}
+
+// No sequence may begin on an idle node: its numbers are not trusted, or there is no state to begin with.
+bool KvManager::useless(int32_t page) const {
+  return node(page).suspect || (recurrent() && node(page).snapshots.empty());
+}
+
 void KvManager::settle(int32_t page) {
-  const Node& n = node(page);
-  if (n.refs > 0 || !n.children.empty()) return;
-  if (recurrent() && n.snapshots.empty())
+  if (!idle(page)) return;
+  if (useless(page))
     evict(page);
   else
-    evictable_.insert({n.last_use, page});
+    evictable_.insert({node(page).last_use, page});
 }
 
 void KvManager::add_snapshot(int32_t page, int offset, int32_t slot) {
   std::vector<int32_t>& slots = node(page).snapshots;
+  if (Node& n = node(page); evictable_.erase({n.last_use, page}) > 0) {
+    n.last_use = tick_;
+    evictable_.insert({n.last_use, page});
+  }
+  ++n_stored_;
   const auto at = std::find_if(slots.begin(), slots.end(),
                                [&](int32_t other) { return snapshot(other).offset >= offset; });
   if (at != slots.end() && snapshot(*at).offset == offset) {
-    snapshot(*at).stamp = clock_;
+    snapshot(*at).stamp = n_stored_;
     free_slots_.push_back(slot);
     return;
   }
   slots.insert(at, slot);
-  snapshot(slot) = {page, offset, clock_};
+  snapshot(slot) = {page, offset, n_stored_};
   ++n_snapshots_;
 }
 

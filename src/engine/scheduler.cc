@@ -197,9 +197,7 @@ void Scheduler::preempt(Step& step, Sequence& victim) {
     step.budget += item->count;
     step.plan.items.erase(step.plan.items.begin() + (item - step.plan.items.data()));
   }
-  // Logits have shown the state of one that decodes to be sound; that of a prompt nobody has looked at.
-  victim.draft.clear();
-  kv_.close(victim.id, computed(victim), victim.n_computed >= victim.n_prompt);
+  kv_.close(victim.id, computed(victim), !options_.state_is_sound || options_.state_is_sound(victim.id));
   std::erase(running_, &victim);
   victim.n_computed = 0;
   victim.move_to(SeqState::preempted);

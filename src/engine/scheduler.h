@@ -11,6 +11,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct SchedulerOptions {
   int max_batch_tokens = 512;  // at least max_seqs
   int max_seqs = 16;           // running at once
   int snapshot_every = 0;  // tokens between snapshots of recurrent state, beside Sequence::borders; 0: none
+  // Whether the recurrent state of a sequence may be kept when it is preempted; none: it may.
+  std::function<bool(SeqId)> state_is_sound = {};
 };
 
 // One step, as plain data.

@@ -99,8 +99,9 @@ TEST(KvManager, FindsTheLongestOfManyBeginnings) {
           if (m <= n) expected = m;
       }
       std::vector<StateOp> ops;
-      EXPECT_EQ(kv.open(id, {}, joined(tokens(n), tokens(5, 900)), ops), expected) << n;
-      kv.discard(id++);
+      const auto text = joined(tokens(n), tokens(5, 900));
+      EXPECT_EQ(kv.open(id, {}, text, ops), expected) << n;
+      close(kv, id++, {text.begin(), text.begin() + expected});
       EXPECT_EQ(kv.check_integrity(), "");
     }
   }
@@ -214,7 +215,7 @@ TEST(KvManager, TheCheapestSnapshotGoesFirstAndAges) {
   std::vector<StateOp> ops;
   EXPECT_EQ(kv.open(3, {}, tokens(21 * P), ops), 20 * P - 1);
   EXPECT_EQ(kv.explain({}, tokens(21 * P)).limit, ReuseLimit::snapshot_evicted);
-  kv.discard(3);
+  close(kv, 3, tokens(20 * P - 1));
   for (SeqId id = 4; id < 50; ++id)  // nobody asks for it any more: it is not kept for ever
     generate(kv, id, tokens(60, static_cast<int>(id) * 1000), 30);
   EXPECT_EQ(kv.open(50, {}, tokens(21 * P), ops), 0);
@@ -238,16 +239,43 @@ TEST(KvManager, TheLastSlotIsTheSnapshotItself) {
   EXPECT_EQ(kv.check_integrity(), "");
 }
 
-TEST(KvManager, DiscardForgetsWhatTheSequencePutIn) {
+TEST(KvManager, DiscardTakesTheTextOutOfTheCache) {
   for (const int n_slots : {0, 8}) {
     KvManager kv({.n_pages = 16, .n_slots = n_slots});
+    const auto ids = tokens(3 * P + 5);
     generate(kv, 1, tokens(2 * P), P + 1);
-    compute(kv, 2, tokens(3 * P + 5));
+    compute(kv, 2, ids);
+    compute(kv, 3, ids);  // shares what 2 computed
     kv.discard(2);
     EXPECT_EQ(kv.check_integrity(), "");
     std::vector<StateOp> ops;
-    EXPECT_EQ(kv.open(3, {}, tokens(5 * P), ops), 2 * P);
+    EXPECT_EQ(kv.open(4, {}, tokens(5 * P), ops), 0);  // nobody begins on it, though 3 still holds it
+    kv.discard(4);
+    kv.discard(3);
+    EXPECT_EQ(kv.check_integrity(), "");
+    EXPECT_EQ(kv.free_pages(), 16);
+    generate(kv, 5, tokens(P + 9), P + 1);
+    EXPECT_EQ(kv.open(6, {}, joined(tokens(P + 4), tokens(9, 900)), ops), n_slots > 0 ? P : P + 4);
+    kv.discard(6);                                      // it began on a copy of a page: that page goes too
+    EXPECT_EQ(kv.free_pages(), n_slots > 0 ? 14 : 16);  // with states it began on a full page, which goes on
+    EXPECT_EQ(kv.check_integrity(), "");
   }
+}
+
+TEST(KvManager, ALongChainOfUselessPagesGoesAtOnce) {
+  constexpr int kPages = 100000;  // would be too deep for a recursion
+  KvManager kv({.n_pages = kPages, .n_slots = 2});
+  const auto ids = tokens(kPages * P);
+  std::vector<StateOp> ops;
+  ASSERT_TRUE(kv.open(1, {}, ids, ops));
+  ASSERT_TRUE(kv.reserve(1, kPages * P));
+  kv.begin_step(1, {});
+  kv.commit(1, ids, kPages * P);
+  kv.close(1, ids, true);
+  EXPECT_EQ(kv.cached_pages(), kPages);
+  ASSERT_TRUE(kv.open(2, {}, tokens(5, 900), ops));
+  ASSERT_TRUE(kv.open(3, {}, tokens(5, 800), ops));  // takes the slot of the only snapshot
+  EXPECT_EQ(kv.free_pages(), kPages);
 }
 
 TEST(KvManager, SaysWhyNotMore) {
