@@ -43,6 +43,18 @@ Result<std::shared_ptr<Model>> open_draft(const ModelFlags& flags, const OpenMod
   return std::shared_ptr<Model>(std::move(loaded.model));
 }
 
+// Where the model is one of the store: a lock on it, and its time of use. Where that cannot be had (a store
+// that is only readable) nothing happens.
+hub::FileLock use_stored(const std::filesystem::path& path) {
+  const auto home = qw_home();
+  if (!home) return {};
+  const hub::Store store(*home / "models");
+  const std::string key = store.key_of_path(path);
+  if (key.empty()) return {};
+  store.touch(key);
+  return store.lock_use(key, false);
+}
+
 }  // namespace
 
 void ModelFlags::add_compute_options(CommandLine& line) {
@@ -78,6 +90,7 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   QW_TRY(const auto path, resolve_model(model));
   const Progress progress(program.console(), program.console().text("ui.loading", {{"file", path.string()}}));
   OpenModel out;
+  out.in_use = use_stored(path);
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   QW_TRY(out.checkpoint, open_checkpoint(path));
   if (!flags.mmap) QW_TRY(check_weights_fit(out.checkpoint));

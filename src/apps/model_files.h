@@ -12,6 +12,7 @@
 #include "core/backend.h"
 #include "core/dtype.h"
 #include "engine/engine.h"
+#include "hub/store.h"
 #include "io/gguf_adapter.h"
 #include "models/model.h"
 
@@ -45,6 +46,7 @@ struct OpenModel {
   std::optional<Tokenizer> tokenizer;
   bool mapped = false;  // --mmap
   double load_s = 0;
+  hub::FileLock in_use = {};  // of a model of the store: nobody removes it meanwhile
 };
 
 struct OpenOptions {

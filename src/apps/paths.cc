@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "base/mmap.h"
+#include "hub/catalogue.h"
 #include "hub/external.h"
 #include "hub/store.h"
 
@@ -27,6 +28,8 @@ std::string names_in(const hub::Store& store) {
 // What was pulled under this name, or lies in the store of another program.
 Result<std::optional<fs::path>> find_pulled(const hub::Store& store, std::string_view model) {
   std::vector<hub::StoredModel> found = store.matches(model);
+  for (const std::string& name : hub::load_catalogue().stored_names(model))
+    if (found.empty()) found = store.matches(name);
   if (found.empty()) {
     const auto external = hub::find_external(hub::external_folders(), model);
     return external ? std::optional(external->path) : std::nullopt;

@@ -13,10 +13,10 @@ namespace qw::apps {
 // $QW_HOME, else $XDG_DATA_HOME/qw, else ~/.local/share/qw; not created. Errors: home.unknown.
 Result<std::filesystem::path> qw_home();
 
-// The folder or file that MODEL names. An existing path with "/", or an existing file, is itself; else a name in
-// $QW_HOME/models (also without its ".gguf"), a model that was pulled or that Hugging Face's cache or Ollama
-// has, else ./NAME. Errors: model.no_path, model.not_pulled (args model), model.several (model, known),
-// model.no_name (args model, folder, known: the names there).
+// The folder or file that MODEL names. An existing path with "/", or an existing file, is itself; else a name
+// in $QW_HOME/models (also without its ".gguf"), a model that was pulled (by its name or the catalogue's
+// short one) or that Hugging Face's cache or Ollama has, else ./NAME. Errors: model.no_path, model.not_pulled
+// (args model), model.several (model, known), model.no_name (args model, folder, known: the names there).
 Result<std::filesystem::path> resolve_model(std::string_view model);
 
 // Remembers the model of a run or a chat, in $QW_HOME/last_model. Where that cannot be written nothing

@@ -92,6 +92,7 @@ int Program::run(Args args) {
 
 int program_main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);  // a closed pipe is an error of write()
+  std::signal(SIGXFSZ, SIG_IGN);  // so is a file above the limit of the shell
   Interrupts interrupts;
   Program program(interrupts);
   set_log_sink([&program](LogLevel level, std::string_view line) {

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <vector>
 
+#include "apps/chat/graphemes.h"
+
 namespace qw::apps {
 namespace {
 
@@ -24,16 +26,6 @@ std::string bar_text(int64_t done, int64_t total) {
   return fmt::format("[{}]", bar);
 }
 
-// Cells of a text that has no control characters: two for what is Chinese, at most as many as it takes.
-int cells(std::string_view text) {
-  int n = 0;
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if ((u & 0xC0) != 0x80) n += u >= 0xE3 ? 2 : 1;
-  }
-  return n;
-}
-
 // Of the terminal that stderr is.
 int terminal_columns() {
   winsize size{};
@@ -46,7 +38,7 @@ std::string fitted(const std::vector<std::string>& parts) {
   const int columns = terminal_columns();
   for (size_t i = parts.size(); i-- > 0;) {
     if (parts[i].empty()) continue;
-    if (!out.empty() && cells(parts[i]) + 1 + cells(out) >= columns) break;
+    if (!out.empty() && chat::text_cells(parts[i]) + 1 + chat::text_cells(out) >= columns) break;
     out = out.empty() ? parts[i] : parts[i] + " " + out;
   }
   return out;

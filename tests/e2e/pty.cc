@@ -37,8 +37,9 @@ std::string plain(std::string_view bytes) {
 
 }  // namespace
 
-PtyProgram::PtyProgram(const std::vector<std::string>& args, const std::map<std::string, std::string>& env) {
-  std::vector<std::string> words{QW_PROGRAM};
+PtyProgram::PtyProgram(const std::vector<std::string>& args, const std::map<std::string, std::string>& env,
+                       const std::string& program) {
+  std::vector<std::string> words{program};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TERM=xterm"};
   for (const auto& [name, value] : env) variables.push_back(name + "=" + value);
@@ -55,7 +56,7 @@ PtyProgram::PtyProgram(const std::vector<std::string>& args, const std::map<std:
   if (child_ == 0) {
     ::close(master_);
     ::login_tty(slave);
-    ::execve(QW_PROGRAM, argv.data(), envp.data());
+    ::execve(program.c_str(), argv.data(), envp.data());
     ::_exit(127);
   }
   ::close(slave);

@@ -13,8 +13,9 @@ namespace qw::e2e {
 
 class PtyProgram {
  public:
-  // `env` beside PATH, LANG and TERM=xterm.
-  PtyProgram(const std::vector<std::string>& args, const std::map<std::string, std::string>& env);
+  // `env` beside PATH, LANG and TERM=xterm. `program`: the qw that is run.
+  PtyProgram(const std::vector<std::string>& args, const std::map<std::string, std::string>& env,
+             const std::string& program = QW_PROGRAM);
   ~PtyProgram();  // kills what still runs
   PtyProgram(const PtyProgram&) = delete;
   PtyProgram& operator=(const PtyProgram&) = delete;

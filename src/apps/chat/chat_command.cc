@@ -2,6 +2,7 @@
 #include "apps/chat/chat.h"
 #include "apps/chat_prompt.h"
 #include "apps/commands/commands.h"
+#include "apps/hub/suggest.h"
 #include "apps/memory.h"
 #include "apps/model_files.h"
 #include "apps/paths.h"
@@ -91,15 +92,18 @@ Result<Past> find_past(const std::filesystem::path& folder) {
   return past;
 }
 
-// The model of a chat that names none: the one last used, else the one that came with qw. Errors:
-// cli.chat_no_model.
-Result<std::string> usual_model(Console& console) {
+// The model of a chat that names none: the one last used, else the one that came with qw, about which a line
+// says what larger one there could be; it may be had at once. Errors: cli.chat_no_model.
+Result<std::string> usual_model(Program& program) {
+  Console& console = program.console();
   const auto last = remembered_model(), shipped = shipped_model(program_file());
   const auto model = last ? last : shipped;
   if (!model) return fail("cli.chat_no_model");
   console.note(console.text(model == shipped ? "chat.shipped_model" : "chat.last_model",
                             {{"model", model->string()}}));
-  return model->string();
+  if (model != shipped) return model->string();
+  const auto larger = suggest_larger(program);
+  return larger ? larger->string() : model->string();
 }
 
 Result<bool> converse(Program& program, const ChatFlags& flags, const std::filesystem::path& home, Past past,
@@ -157,7 +161,7 @@ Result<int> chat_command(Program& program, Args args) {
     if (!flags.model) flags.model = past.journal->model();
   }
   if (!flags.model) {
-    QW_TRY(flags.model, usual_model(program.console()));
+    QW_TRY(flags.model, usual_model(program));
   }
   std::unique_ptr<chat::Terminal> terminal;
   if (has_editor(program.console())) {

@@ -22,6 +22,8 @@ Result<int> quantize_command(Program& program, Args args);
 Result<int> embed_command(Program& program, Args args);
 Result<int> rerank_command(Program& program, Args args);
 Result<int> score_command(Program& program, Args args);
+Result<int> models_command(Program& program, Args args);
+Result<int> rm_command(Program& program, Args args);
 Result<int> info_command(Program& program, Args args);
 
 }  // namespace qw::apps

@@ -5,6 +5,7 @@
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "base/json.h"
+#include "hub/catalogue.h"
 #include "io/hf_folder.h"
 
 namespace qw::apps {
@@ -29,23 +30,30 @@ std::string progress_text(const Console& console, const hub::DownloadProgress& p
 }
 
 void show_plan(Console& console, const hub::PullPlan& plan) {
-  const std::string licence = plan.licence.empty() ? console.text("pull.no_licence") : plan.licence;
+  const std::string name = plan.name.text();
   console.note(
-      console.text("pull.head", {{"name", plan.name.text()}, {"host", plan.host}, {"licence", licence}}));
+      plan.licence.empty()
+          ? console.text("pull.head_plain", {{"name", name}, {"host", plan.host}})
+          : console.text("pull.head", {{"name", name}, {"host", plan.host}, {"licence", plan.licence}}));
   if (plan.files.size() <= kMaxListed)
     for (const hub::RemoteFile& file : plan.files)
       console.note(fmt::format("  {:<{}} {:>9}", file.path, kNameColumn, hub::size_text(file.size)));
   const std::string total = hub::size_text(plan.total_bytes);
-  console.note(plan.have_bytes == 0
-                   ? console.text("pull.files", {{"files", plan.files.size()}, {"total", total}})
-                   : console.text("pull.files_rest", {{"files", plan.files.size()},
-                                                      {"total", total},
-                                                      {"have", hub::size_text(plan.have_bytes)}}));
+  if (plan.have_bytes > 0)
+    console.note(
+        console.text("pull.files_rest", {{"total", total}, {"have", hub::size_text(plan.have_bytes)}}));
+  else if (plan.files.size() > 1)
+    console.note(console.text("pull.files", {{"files", plan.files.size()}, {"total", total}}));
 }
 
-// A folder of the hub's cache is the snapshot in it.
+// A short name of the catalogue, else a name of a hub; a folder of the hub's cache is the snapshot in it.
 Result<hub::ModelName> resolved_name(const std::string& text) {
-  QW_TRY(hub::ModelName name, hub::parse_name(text));
+  const hub::Catalogue catalogue = hub::load_catalogue();
+  if (auto known = catalogue.pull_name(text)) return *std::move(known);
+  Result<hub::ModelName> parsed = hub::parse_name(text);
+  if (const std::string family = catalogue.family_of(text); !parsed && !family.empty())
+    return fail("hub.not_in_catalogue", {{"name", text}, {"known", family}});
+  QW_TRY(hub::ModelName name, std::move(parsed));
   std::error_code ec;
   if (name.source == hub::Source::disk && fs::is_directory(name.place, ec)) {
     QW_TRY(const fs::path folder, resolve_hf_folder(name.place));
