@@ -33,7 +33,9 @@ std::optional<std::string> read_head(int fd, std::string& buffer, const std::ato
       return head;
     }
     pollfd p{fd, POLLIN, 0};
-    if (stopping || buffer.size() > kMaxHead) return std::nullopt;
+    // Neither more than a head nor what is no HTTP (a TLS hello) is waited for.
+    const bool foreign = !buffer.empty() && (buffer[0] < 'A' || buffer[0] > 'Z');
+    if (stopping || foreign || buffer.size() > kMaxHead) return std::nullopt;
     if (::poll(&p, 1, 50) <= 0) continue;
     char chunk[4096];
     const ssize_t n = ::recv(fd, chunk, sizeof chunk, 0);
