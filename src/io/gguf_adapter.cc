@@ -270,13 +270,12 @@ Status write_gguf_adapter(const fs::path& file, const LoraAdapter& adapter, cons
   QW_TRY(const auto stacks, stacks_of(adapter, config));
   std::vector<GgufTensorPlan> plans;
   for (const auto& [name, stack] : stacks) {
-    const auto shape = [&, n = static_cast<int64_t>(stack.loras.size())](int64_t rows, int64_t cols) {
-      return stack.experts ? std::vector<int64_t>{n, rows, cols} : std::vector<int64_t>{rows, cols};
-    };
-    plans.push_back(
-        {fmt::format("{}{}", name, kA), QuantFormat::f32, shape(stack.rank, stack.any->a.cols())});
-    plans.push_back(
-        {fmt::format("{}{}", name, kB), QuantFormat::f32, shape(stack.any->b.rows(), stack.rank)});
+    std::vector<int64_t> a{stack.rank, stack.any->a.cols()}, b{stack.any->b.rows(), stack.rank};
+    if (stack.experts)
+      for (std::vector<int64_t>* shape : {&a, &b})
+        shape->insert(shape->begin(), static_cast<int64_t>(stack.loras.size()));
+    plans.push_back({fmt::format("{}{}", name, kA), QuantFormat::f32, a});
+    plans.push_back({fmt::format("{}{}", name, kB), QuantFormat::f32, b});
   }
   QW_TRY(GgufWriter writer, GgufWriter::create(file, metadata, plans));
   size_t i = 0;

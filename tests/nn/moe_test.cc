@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "nn/mlp.h"
+#include "nn/scratch.h"
 #include "ops/expert_linear.h"
 #include "ops/gate_rows.h"
 #include "ops/gather_rows.h"
@@ -229,6 +230,35 @@ TEST(Moe, BitsOfARowDoNotDependOnItsCompany) {
             << isa;
       }
     }
+}
+
+// A layer that runs again on the way back routes again: the same experts, the same bits, adapters included.
+TEST(Moe, RecomputationChangesNoBit) {
+  std::vector<std::vector<double>> got[2];
+  for (const bool recompute : {false, true}) {
+    Block m(true);
+    auto set = std::make_shared<AdapterSet>();
+    for (Weight* w : m.weights())
+      set->add(w->name, {m.b.weight(w->name + ".a", {1, w->cols()}, random_values(w->cols(), 3)),
+                         m.b.weight(w->name + ".b", {w->rows(), 1}, random_values(w->rows(), 4)), 0.5});
+    const AdapterMap map{{0, 6, set}};
+    Gradients gradients(*m.b.backend);
+    Tape tape(gradients);
+    Ctx cx{*m.b.backend, m.b.arena, &tape};
+    cx.adapters = &map;
+    cx.recompute = recompute;
+    cx.adapter_dropout = {0.2, 7};
+    Tensor x = m.b.make({9, Block::kHidden}, random_values(9 * Block::kHidden, 9));
+    tape.watch(x);
+    const Tensor y = nn::with_scratch(cx, x, [&m](Ctx& c, const Tensor& in) { return m.run(c, in); });
+    tape.backward(cx, y, m.b.make(y.shape(), random_values(y.elements(), 10)));
+    auto& out = got[recompute ? 1 : 0];
+    out.push_back(m.b.read(y));
+    out.push_back(m.b.read(tape.grad(x)));
+    for (const Weight* w : m.weights()) out.push_back(m.b.read(gradients.of(*w)));
+    for (const Weight* w : set->weights()) out.push_back(m.b.read(gradients.of(*w)));
+  }
+  EXPECT_EQ(got[0], got[1]);
 }
 
 TEST(MoeConfig, BothSpellingsAndLimits) {
