@@ -16,6 +16,9 @@ struct Weight {
   Shape shape;  // logical: [rows N, columns K] or [N]
   QuantFormat format = QuantFormat::f32;
   Tensor data;  // float formats: `shape`; quantised formats: u8 [N, row_bytes(format, K)]
+  // i32 [K], or not defined: column j of `data` is column input_order[j] of the weight (a permutation), so
+  // that the columns of a group of GPTQ's desc_act lie together. The backend applies it.
+  Tensor input_order = {};
   bool trainable = false;
 
   bool defined() const { return data.defined(); }

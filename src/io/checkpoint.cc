@@ -22,7 +22,7 @@ std::map<std::string, FormatCount> count_formats(const StoredWeights& weights) {
     for (const int64_t d : t.shape) n *= d;
     ++c.tensors;
     c.elements += n;
-    c.bytes += static_cast<int64_t>(t.bytes.size());
+    c.bytes += t.packer ? t.packer->rows() * t.packer->row_size() : static_cast<int64_t>(t.bytes.size());
   }
   return counts;
 }
@@ -104,8 +104,9 @@ Result<Checkpoint> open_folder(const fs::path& path) {
   c.name = folder_name(path);
   c.config = std::move(hf.config);
   c.generation = std::move(hf.generation);
-  QW_TRY(HfWeights weights, open_hf_weights(hf.folder));
+  QW_TRY(HfWeights weights, open_hf_weights(hf.folder, hf.quantization ? &*hf.quantization : nullptr));
   if (weights.bare_body) c.config["tie_word_embeddings"] = true;  // no head to ask for
+  if (hf.quantization) c.quantisation = hf.quantization->summary;
   c.total_bytes = weights.total_bytes;
   c.n_files = weights.n_files;
   c.formats = count_formats(*weights.source);

@@ -35,6 +35,7 @@ struct Checkpoint {
   std::unique_ptr<WeightSource> weights;       // Hugging Face names
   std::filesystem::path tokenizer_folder;      // folders: where tokenizer.json and its companions lie
   std::optional<GgufTokenizer> tokenizer;      // GGUF files that carry one
+  std::string quantisation;                    // of folders that are: "gptq, 4 bits, groups of 128"
   std::string name;                            // general.name, else the file's or folder's own
   int64_t total_bytes = 0;                     // of the weight files
   std::map<std::string, FormatCount> formats;  // "q4_1" -> …

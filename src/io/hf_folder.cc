@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/hf_quantised.h"
 #include "io/safetensors.h"
 #include "io/stacked_experts.h"
 
@@ -37,16 +38,16 @@ std::string trimmed(std::string s) {
   return s;
 }
 
-Status refuse_quantized(const Json& config, const fs::path& path) {
-  for (const char* key : {"quantization_config", "compression_config"}) {
-    const auto it = config.find(key);
-    if (it == config.end() || it->is_null()) continue;
-    std::string method = key;
-    if (it->is_object() && it->contains("quant_method") && (*it)["quant_method"].is_string())
-      method = (*it)["quant_method"].get<std::string>();
-    return fail("hf.quantized", {{"file", path.string()}, {"found", method}});
+// What qw read of the quantisation is no part of the model's config; what it did not know becomes a key that
+// the architecture will warn of.
+void drop_quantization(Json& config, const HfQuantization& q) {
+  Json* holders[] = {&config, config.contains("text_config") ? &config["text_config"] : nullptr};
+  for (Json* holder : holders) {
+    if (holder == nullptr || !holder->is_object()) continue;
+    holder->erase("quantization_config");
+    holder->erase("compression_config");
   }
-  return {};
+  for (const std::string& key : q.unknown_keys) config[key] = true;
 }
 
 // The tensor as the loader sees it; a type that no weight may have is refused (buffers that are let pass stay
@@ -107,7 +108,8 @@ Result<HfFolder> open_hf_folder(const fs::path& path) {
     return fail(adapter ? "hf.adapter" : "hf.no_config", {{"file", hf.folder.string()}});
   }
   QW_TRY(hf.config, read_object(config));
-  QW_TRY(refuse_quantized(hf.config, config));
+  QW_TRY(hf.quantization, read_quantization(hf.config, config));
+  if (hf.quantization) drop_quantization(hf.config, *hf.quantization);
   const fs::path generation = hf.folder / "generation_config.json";
   if (is_there(generation)) {
     QW_TRY(const Json json, read_object(generation));
@@ -117,7 +119,7 @@ Result<HfFolder> open_hf_folder(const fs::path& path) {
   return hf;
 }
 
-Result<HfWeights> open_hf_weights(const fs::path& folder) {
+Result<HfWeights> open_hf_weights(const fs::path& folder, const HfQuantization* quantization) {
   const fs::path index = folder / "model.safetensors.index.json";
   const fs::path single = folder / "model.safetensors";
   std::error_code ec;
@@ -129,11 +131,18 @@ Result<HfWeights> open_hf_weights(const fs::path& folder) {
     return fail("hf.no_weights", {{"file", folder.string()}});
   }
   QW_TRY(const SafetensorsSet set, has_single ? open_safetensors(single) : open_safetensors_index(index));
-  std::map<std::string, StoredTensor, std::less<>> tensors;
+  QuantisedTensors quantised;
+  if (quantization != nullptr) {
+    QW_TRY(quantised, quantised_tensors(*quantization, set));
+  }
+  std::map<std::string, StoredTensor, std::less<>> tensors = std::move(quantised.weights);
   for (const auto& [name, item] : set.tensors) {
+    if (quantised.used.contains(name)) continue;
     if (name.ends_with(".rotary_emb.inv_freq")) continue;  // let pass whatever its type
     QW_TRY(StoredTensor t, stored(name, item));
-    tensors.emplace(name, std::move(t));
+    const std::string file = t.file;
+    if (!tensors.emplace(name, std::move(t)).second)
+      return fail("hf.quant_twice", {{"file", file}, {"tensor", name}});
   }
   QW_TRY(split_stacked_experts(tensors));
   HfWeights weights;

@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/json.h"
 #include "base/result.h"
 #include "io/generation.h"
+#include "io/hf_quantization.h"
 #include "io/stored_weights.h"
 
 namespace qw {
@@ -23,10 +25,11 @@ struct HfFolder {
   std::filesystem::path folder;  // resolved
   Json config;                   // config.json as it is, in either spelling
   GenerationDefaults generation;
+  std::optional<HfQuantization> quantization;  // config then says nothing of it
 };
 
 // Reads the JSON files. Errors: hf.no_config (args file), hf.adapter (file: a LoRA adapter alone),
-// hf.quantized (file, found: the method), hf.not_object (file), generation.value, json.*, file.*.
+// hf.quant_method (file, found), hf.not_object (file), config.*, generation.value, json.*, file.*.
 Result<HfFolder> open_hf_folder(const std::filesystem::path& path);
 
 struct HfWeights {
@@ -36,9 +39,11 @@ struct HfWeights {
   bool bare_body = false;  // there is no head, and the file's names have no "model." (here they do)
 };
 
-// Maps model.safetensors or the files of model.safetensors.index.json of a resolved folder. Errors:
+// Maps model.safetensors or the files of model.safetensors.index.json of a resolved folder; of a quantised
+// one (quantization not null) each weight stands for all of its tensors. Errors: those of quantised_tensors,
 // hf.pytorch (args file, found: its name), hf.no_weights (file), hf.f8 (file, tensor, found), hf.dtype (file,
 // tensor, found), safetensors.*.
-Result<HfWeights> open_hf_weights(const std::filesystem::path& folder);
+Result<HfWeights> open_hf_weights(const std::filesystem::path& folder,
+                                  const HfQuantization* quantization = nullptr);
 
 }  // namespace qw

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace qw {
@@ -73,10 +74,26 @@ Result<WeightBytes> StoredWeights::take(std::string_view name, std::span<const i
                                   {"expected", fmt::format("[{}]", fmt::join(shape, ", "))},
                                   {"found", fmt::format("[{}]", fmt::join(t.shape, ", "))}});
   tensors_.erase(it);
+  if (t.packer) return packed(name, t);
   if (t.rotary_heads > 0) return in_rotary_order_of_hf(t);
   if (reinterpret_cast<uintptr_t>(t.bytes.data()) % alignment_of(t.format) != 0)
     return owned(t, std::make_shared<Bytes>(t.bytes.begin(), t.bytes.end()));
   return WeightBytes{t.format, t.shape, t.bytes, t.holder};
+}
+
+Result<WeightBytes> StoredWeights::packed(std::string_view name, const StoredTensor& t) {
+  constexpr int64_t kRows = 32;  // of a task; whole tiles of every packer
+  if (!pool_) pool_ = std::make_unique<ThreadPool>(available_cores());
+  const int64_t row = t.packer->row_size();
+  auto bytes = std::make_shared<Bytes>(static_cast<size_t>(t.packer->rows() * row));
+  std::atomic<bool> numbers = true;
+  pool_->parallel_for(t.packer->rows(), kRows, [&](int64_t begin, int64_t end, int) {
+    if (!t.packer->pack(begin, end, bytes->data() + begin * row)) numbers = false;
+  });
+  if (!numbers) return fail("hf.quant_nan", {{"file", t.file}, {"tensor", name}});
+  WeightBytes out = owned(t, std::move(bytes));
+  out.input_order = t.packer->input_order();
+  return out;
 }
 
 void StoredWeights::ignore(std::string_view name) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/thread_pool.h"
+#include "io/row_packer.h"
 #include "nn/weight_source.h"
 
 namespace qw {
@@ -23,6 +25,7 @@ struct StoredTensor {
   std::shared_ptr<const void> holder = {};
   std::string file;      // that it lies in, for errors
   int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
+  std::shared_ptr<const RowPacker> packer = {};  // makes the rows when taken; `bytes` are then only counted
 };
 
 // Hands tensors out where they lie in the file, without a copy, except where rows must be put in order or the
@@ -43,8 +46,11 @@ class StoredWeights final : public WeightSource {
   const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
 
  private:
+  Result<WeightBytes> packed(std::string_view name, const StoredTensor& t);
+
   std::string file_;
   std::map<std::string, StoredTensor, std::less<>> tensors_;
+  std::unique_ptr<ThreadPool> pool_;  // packs rows; made when the first weight needs it
 };
 
 }  // namespace qw

@@ -24,6 +24,11 @@ Status LoadVisitor::load(Weight& w) {
   QW_TRY(StoragePtr storage, backend_.import_host(bytes.bytes, bytes.holder));
   const Shape stored = dtype == DType::u8 ? Shape{w.rows(), row_bytes(w.format, w.cols())} : w.shape;
   w.data = Tensor(std::move(storage), 0, stored, dtype);
+  if (bytes.input_order.empty()) return {};
+  const Shape order{w.cols()};
+  QW_TRY(StoragePtr held, backend_.alloc(bytes.input_order.size() * sizeof(int32_t)));
+  w.input_order = Tensor(std::move(held), 0, order, DType::i32);
+  backend_.upload(w.input_order, bytes.input_order.data());
   return {};
 }
 

@@ -22,6 +22,7 @@ struct WeightBytes {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> holder;
+  std::vector<int32_t> input_order = {};  // Weight::input_order; empty: columns lie as they are
 };
 
 class WeightSource {

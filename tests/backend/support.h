@@ -154,8 +154,22 @@ inline std::vector<int> f16_scales(QuantFormat format) {
     case QuantFormat::iq1_m:
       return {};
     default:
-      return {0};
+      return format >= QuantFormat::int4_32 ? std::vector<int>() : std::vector<int>{0};
   }
+}
+
+// The scale and zero point of a block of a format of quantised folders; e4m3 bytes that are NaN become
+// numbers.
+inline void set_hub_head(uint8_t* block, QuantFormat format, double scale) {
+  const auto bits = std::bit_cast<uint32_t>(static_cast<float>(scale));
+  const bool int4 = format <= QuantFormat::int4_128;
+  const uint32_t head = int4 ? (bits & 0xffff0000u) | (block[0] & 15u) : bits;
+  const auto zero = static_cast<float>(block[4]);
+  std::memcpy(block, &head, 4);
+  if (format == QuantFormat::int8_32 || format == QuantFormat::int8_128) std::memcpy(block + 4, &zero, 4);
+  if (format == QuantFormat::e4m3_32 || format == QuantFormat::e4m3_128)
+    for (int i = 4; i < traits(format).block_bytes; ++i)
+      if ((block[i] & 0x7f) == 0x7f) block[i] ^= 1;
 }
 
 // Random bits; their values are those of decode_groups, which the golden blocks hold against ggml.
@@ -170,6 +184,7 @@ inline void append_coded_row(std::vector<uint8_t>& bytes, Values& values, QuantF
       std::memcpy(&row[at + static_cast<size_t>(offset)], &h, 2);
     }
     if (format == QuantFormat::mxfp4) row[at] = static_cast<uint8_t>(118 + row[at] % 8);
+    if (format >= QuantFormat::int4_32) set_hub_head(&row[at], format, 0.01 * rng.normal(1'000'000 + at));
     if (format == QuantFormat::iq1_m) row[at + 55] = 0x20;  // the exponent of the scale
   }
   std::vector<float> decoded(static_cast<size_t>(cols));
@@ -247,9 +262,11 @@ inline constexpr QuantFormat kAllFormats[] = {QuantFormat::f32,  QuantFormat::f6
                                               QuantFormat::bf16, QuantFormat::q8_0, QuantFormat::q4_0,
                                               QuantFormat::q4_1};
 // Of the formats that came later those with a kernel, and one for all that have none.
-inline constexpr QuantFormat kCodedFormats[] = {QuantFormat::q5_0,  QuantFormat::q5_1,   QuantFormat::q2_k,
-                                                QuantFormat::q3_k,  QuantFormat::q4_k,   QuantFormat::q5_k,
-                                                QuantFormat::q6_k,  QuantFormat::iq4_nl, QuantFormat::iq4_xs,
-                                                QuantFormat::mxfp4, QuantFormat::nvfp4,  QuantFormat::iq2_xs};
+inline constexpr QuantFormat kCodedFormats[] = {
+    QuantFormat::q5_0,     QuantFormat::q5_1,    QuantFormat::q2_k,     QuantFormat::q3_k,
+    QuantFormat::q4_k,     QuantFormat::q5_k,    QuantFormat::q6_k,     QuantFormat::iq4_nl,
+    QuantFormat::iq4_xs,   QuantFormat::mxfp4,   QuantFormat::nvfp4,    QuantFormat::iq2_xs,
+    QuantFormat::int4_32,  QuantFormat::int4_64, QuantFormat::int4_128, QuantFormat::int8_128,
+    QuantFormat::e4m3_128, QuantFormat::nf4_64,  QuantFormat::scb8_128, QuantFormat::fp4_32};
 
 }  // namespace qw::test

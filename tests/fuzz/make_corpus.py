@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes the corpus of the safetensors, gguf and json_config fuzzers: small valid files for the mutations to start from.
+"""Makes the corpus of the safetensors, quantised, gguf and json_config fuzzers: small valid files for the mutations to start from.
 
-    python3 tests/fuzz/make_corpus.py        writes tests/fuzz/corpus/{safetensors,gguf,json_config}/
+    python3 tests/fuzz/make_corpus.py        writes tests/fuzz/corpus/{safetensors,quantised,gguf,json_config}/
 """
 import json
 import pathlib
@@ -33,6 +33,61 @@ put("safetensors", "several", safetensors(
      "e": tensor("I64", [0, 3], 10, 10), "b": tensor("F8_E4M3", [3, 1, 2], 10, 16)}, 16))
 put("safetensors", "empty", safetensors({}, 0))
 put("safetensors", "index", json.dumps({"metadata": {"total_size": 8}, "weight_map": {"a": "m-1.safetensors", "b": "m-2.safetensors"}}))
+
+
+# ---- quantised folders: a line of quantization_config, then the file
+SIZES = {"F32": 4, "I32": 4, "I64": 8, "F16": 2, "BF16": 2, "U8": 1, "I8": 1, "F8_E4M3": 1}
+
+
+def quantised(name, config, tensors):
+    """tensors: name → (dtype, shape, bytes or None: counted)."""
+    header, data = {}, b""
+    for key, (dtype, shape, raw) in sorted(tensors.items(), key=lambda t: -SIZES[t[1][0]]):
+        n = SIZES[dtype]
+        for d in shape:
+            n *= d
+        raw = bytes(i % 100 for i in range(n)) if raw is None else raw
+        assert len(raw) == n, (name, key)
+        header[key] = tensor(dtype, shape, len(data), len(data) + n)
+        data += raw
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    put("quantised", name, json.dumps(config).encode() + b"\n" + struct.pack("<Q", len(text)) + text + data)
+
+
+def words(*values):
+    return struct.pack(f"<{len(values)}i", *values)
+
+
+quantised("gptq", {"quant_method": "gptq", "bits": 4, "group_size": 32, "desc_act": True, "dynamic": {"-:x": {}}},
+          {"a.qweight": ("I32", [8, 8], None), "a.qzeros": ("I32", [2, 1], None), "a.scales": ("F16", [2, 8], None),
+           "a.g_idx": ("I32", [64], words(*(i % 2 for i in range(64))))})
+quantised("gptq8", {"quant_method": "gptq", "bits": 8, "group_size": -1, "checkpoint_format": "gptq_v2"},
+          {"a.qweight": ("I32", [8, 4], None), "a.qzeros": ("I32", [1, 1], None), "a.scales": ("F32", [1, 4], None)})
+quantised("awq", {"quant_method": "awq", "bits": 4, "group_size": 32, "version": "gemm"},
+          {"a.qweight": ("I32", [32, 1], None), "a.qzeros": ("I32", [1, 1], None), "a.scales": ("F16", [1, 8], None)})
+quantised("fp8", {"quant_method": "fp8", "weight_block_size": [2, 32]},
+          {"a.weight": ("F8_E4M3", [3, 64], None), "a.weight_scale_inv": ("BF16", [2, 2], None)})
+WEIGHTS = {"num_bits": 4, "type": "int", "symmetric": False, "strategy": "group", "group_size": 32}
+quantised("packed", {"quant_method": "compressed-tensors", "format": "pack-quantized",
+                     "config_groups": {"g": {"targets": ["re:a.*(b|c)?$"], "weights": WEIGHTS}}},
+          {"a.weight_packed": ("I32", [2, 8], None), "a.weight_scale": ("BF16", [2, 2], None),
+           "a.weight_zero_point": ("I32", [1, 2], None), "a.weight_shape": ("I64", [2], struct.pack("<2q", 2, 64)),
+           "a.weight_g_idx": ("I32", [64], words(*(i % 2 for i in range(64))))})
+quantised("by_rows", {"quant_method": "compressed-tensors", "format": "int-quantized",
+                      "config_groups": {"g": {"targets": ["a"], "weights": {"num_bits": 8, "strategy": "channel"}},
+                                        "f": {"targets": ["Linear"], "format": "float-quantized",
+                                              "weights": {"num_bits": 8, "type": "float", "strategy": "block",
+                                                          "block_structure": [2, 32]}}}},
+          {"a.weight": ("I8", [2, 32], None), "a.weight_scale": ("F32", [2, 1], None),
+           "b.weight": ("F8_E4M3", [2, 32], None), "b.weight_scale": ("F32", [1, 1], None)})
+STATE = json.dumps({"shape": [2, 64], "blocksize": 64, "nested_blocksize": 256, "nested_offset": 0.5}).encode()
+quantised("nf4", {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+          {"a.weight": ("U8", [64, 1], None), "a.weight.absmax": ("U8", [2], None), "a.weight.quant_map": ("F32", [16], None),
+           "a.weight.nested_absmax": ("F32", [1], None), "a.weight.nested_quant_map": ("F32", [256], None),
+           "a.weight.quant_state.bitsandbytes__nf4": ("U8", [len(STATE)], STATE)})
+quantised("int8", {"quant_method": "bitsandbytes", "load_in_8bit": True},
+          {"a.weight": ("I8", [2, 32], None), "a.SCB": ("F32", [2], None), "a.weight_format": ("U8", [], b"\0")})
 
 
 # ---- GGUF

@@ -49,6 +49,7 @@ const std::map<std::string, std::vector<std::string>>& readers() {
       {"models", {"Cases/ModelGolden", "Golden/HfFolderGolden", "Golden/GgufWriteGolden"}},
       {"gguf", {"Cases/GgufGolden"}},
       {"blocks", {"GgufBlocks"}},
+      {"quantised", {"Cases/QuantisedGolden"}},
       {"learning", {"Golden/Learning"}},
       {"scoring", {"Golden/ScoringGolden"}},
       {"adapters",

@@ -89,10 +89,10 @@ TEST(HfFolder, ConfigRefusals) {
   EXPECT_EQ(open_hf_folder(dir.path()).error().code(), "hf.not_object");
   dir.write("config.json", "{");
   EXPECT_EQ(open_hf_folder(dir.path()).error().code(), "json.parse");
-  dir.write("config.json", R"({"quantization_config":{"quant_method":"awq","bits":4}})");
+  dir.write("config.json", R"({"quantization_config":{"quant_method":"hqq","bits":4}})");
   const Error e = open_hf_folder(dir.path()).error();
-  EXPECT_EQ(e.code(), "hf.quantized");
-  EXPECT_EQ(e.arg("found"), "awq");
+  EXPECT_EQ(e.code(), "hf.quant_method");
+  EXPECT_EQ(e.arg("found"), "hqq");
   dir.write("config.json", R"({"quantization_config":null})");
   EXPECT_TRUE(open_hf_folder(dir.path()));
 }

@@ -69,6 +69,7 @@ Result<Json> model_json(Program& program, const std::string& name, const ModelFl
            {"tied_head", open.model->tied_head()},
            {"file_bytes", open.checkpoint.total_bytes},
            {"files", open.checkpoint.n_files},
+           {"quantisation", open.checkpoint.quantisation},
            {"formats", formats_json(open.checkpoint)},
            {"stop_ids", open.checkpoint.generation.stop_ids},
            {"chat_template", open.tokenizer && !open.tokenizer->chat_templates().empty()},
@@ -114,6 +115,8 @@ std::string model_text(const Console& console, const Json& m) {
   for (const auto& [name, count] : m["formats"].items())
     formats.push_back(fmt::format("{} × {} ({})", count["tensors"].get<int64_t>(), name,
                                   bytes_text(count["bytes"].get<size_t>())));
+  const auto quantisation = m["quantisation"].get<std::string>();
+  const std::string scheme = quantisation.empty() ? "" : quantisation + ": ";
   const Json& plan = m["memory"];
   const auto bytes = [&plan](const char* key) { return bytes_text(plan[key].get<size_t>()); };
   return console.text("ui.info_model",
@@ -125,7 +128,7 @@ std::string model_text(const Console& console, const Json& m) {
                        {"hidden", m["hidden"].dump()},
                        {"vocab", m["vocab"].dump()},
                        {"context", m["context"].dump()},
-                       {"formats", fmt::format("{}", fmt::join(formats, ", "))},
+                       {"formats", scheme + fmt::format("{}", fmt::join(formats, ", "))},
                        {"plan_context", plan["context"].dump()},
                        {"weights", bytes("weight_bytes")},
                        {"kv", bytes("kv_bytes")},

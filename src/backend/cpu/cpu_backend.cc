@@ -10,6 +10,7 @@
 #include "backend/cpu/host/linear.inl"
 #include "backend/cpu/host/memory.inl"
 #include "backend/cpu/host/moe.inl"
+#include "backend/cpu/host/ordered.inl"
 #include "backend/cpu/host/product.inl"
 #include "backend/cpu/host/recurrent.inl"
 #include "backend/cpu/host/rows.inl"

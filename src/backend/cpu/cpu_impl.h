@@ -35,7 +35,8 @@ static_assert(mirrors(QuantFormat::f32, kF32) && mirrors(QuantFormat::f64, kF64)
               mirrors(QuantFormat::iq4_xs, kIq4Xs) && mirrors(QuantFormat::mxfp4, kMxfp4) &&
               mirrors(QuantFormat::nvfp4, kNvfp4) && mirrors(QuantFormat::tq1_0, kTq1_0) &&
               mirrors(QuantFormat::tq2_0, kTq2_0) && mirrors(QuantFormat::q1_0, kQ1_0) &&
-              mirrors(QuantFormat::q2_0, kQ2_0));
+              mirrors(QuantFormat::q2_0, kQ2_0) && mirrors(QuantFormat::int4_32, kInt4_32) &&
+              mirrors(QuantFormat::scb8_128, kScb8_128));
 static_assert(static_cast<int>(DType::f32) == kNumF32 && static_cast<int>(DType::f64) == kNumF64 &&
               static_cast<int>(DType::f16) == kNumF16 && static_cast<int>(DType::bf16) == kNumBf16);
 
@@ -209,6 +210,12 @@ class CpuBackend final : public Backend {
   void copy_strided(const Tensor& dst, const Tensor& src, int64_t row);
   void reduce_to(const Tensor& out, const Tensor& x, double (*kernel)(const Real*, int64_t));
 
+  // Weight::input_order (host/ordered.inl).
+  Tensor ordered_room(int64_t m, int64_t k);
+  void to_order(const Tensor& to, const Tensor& x, const Weight& w);
+  void from_order(const Tensor& to, const Tensor& y, const Weight& w);
+  Tensor in_order(const Tensor& x, const Weight& w);
+
   // Ranges of query rows and heads that attention runs on a thread.
   void plan_queries(const AttnArgs& args, int kv_heads, const int32_t* tables, int64_t max_blocks);
   AttnCall<Real> attn_call(const AttnArgs& args, int kv_heads, const Tensor& out) const;
@@ -242,6 +249,7 @@ class CpuBackend final : public Backend {
   int64_t scratch_elements_ = 0;
   std::unique_ptr<Real, Free> packed_;  // panels of B, shared by the threads of a product
   int64_t packed_elements_ = 0;
+  StoragePtr ordered_;           // columns in the order of a weight
   std::vector<AttnUnit> units_;  // of the running call; kept for its capacity
   std::vector<AttnBackwardUnit> backward_units_;
   std::vector<int> active_experts_;

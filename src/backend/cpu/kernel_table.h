@@ -40,6 +40,19 @@ enum Format : uint8_t {
   kTq2_0,
   kQ1_0,
   kQ2_0,
+  kInt4_32,
+  kInt4_64,
+  kInt4_128,
+  kInt8_32,
+  kInt8_128,
+  kE4m3_32,
+  kE4m3_128,
+  kNf4_32,
+  kNf4_64,
+  kFp4_32,
+  kFp4_64,
+  kScb8_32,
+  kScb8_128,
   kFormats
 };
 enum Number : uint8_t { kNumF32, kNumF64, kNumF16, kNumBf16, kNumbers };

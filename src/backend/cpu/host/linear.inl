@@ -3,6 +3,7 @@
 
 #include "backend/cpu/cpu_impl.h"
 #include "backend/cpu/host/memory.inl"
+#include "backend/cpu/host/ordered.inl"
 #include "backend/cpu/host/product.inl"
 
 namespace qw::cpu {
@@ -29,8 +30,9 @@ void CpuBackend<Real>::linear(const Tensor& out, const Tensor& x, const Weight& 
   QW_CHECK(w.cols() == k && out.dim(0) == m && out.dim(1) == n && x.rows_dense(),
            "linear of {} with {} to {}", x.shape().str(), w.shape.str(), out.shape().str());
   if (m == 0 || n == 0) return;
-  if (packs_forward_ && k > 0) return linear_packed(out, x, w, bias);
-  const LinearCall<Real> call = linear_call(out, x, w, bias);
+  const Tensor in = in_order(x, w);
+  if (packs_forward_ && k > 0) return linear_packed(out, in, w, bias);
+  const LinearCall<Real> call = linear_call(out, in, w, bias);
   reserve_scratch(kPanelRows * (k + 16));
   const int64_t tiles = (n + kMaxTileN - 1) / kMaxTileN;
   pool_.parallel_for(tiles, linear_grain(tiles, m, k), [&](int64_t begin, int64_t end, int thread) {
@@ -65,7 +67,8 @@ void CpuBackend<Real>::linear_dx(const Tensor& dx, const Tensor& dout, const Wei
            "linear_dx of {} with {} to {}", dout.shape().str(), w.shape.str(), dx.shape().str());
   if (m == 0 || k == 0) return;
   if (n == 0) return fill(dx, 0.0);
-  packed_product(*products_, {ptr(dx), ptr(dout), nullptr, m, k, n, dx.stride(0), dout.stride(0), 1, false},
+  const Tensor to = w.input_order.defined() ? ordered_room(m, k) : dx;
+  packed_product(*products_, {ptr(to), ptr(dout), nullptr, m, k, n, to.stride(0), dout.stride(0), 1, false},
                  [&](Real* dst, int64_t column, int64_t columns, int64_t row, int64_t depth, int thread) {
                    if (const Real* real = real_rows(w); real != nullptr)
                      return products_->pack_b({dst, real + row * k + column, columns, depth, 1, k});
@@ -75,6 +78,7 @@ void CpuBackend<Real>::linear_dx(const Tensor& dx, const Tensor& dout, const Wei
                                        column, columns);
                    products_->pack_b({dst, rows, columns, depth, 1, columns});
                  });
+  if (w.input_order.defined()) from_order(dx, to, w);
 }
 
 // A = doutᵀ, B = x; the sums run over the rows of x.

@@ -70,15 +70,16 @@ void CpuBackend<Real>::route_backward(const Tensor& dlogits, const Tensor& logit
 // One loop over the tiles of all experts that have rows: a decoded row keeps every thread busy whatever the
 // size of one expert.
 template <class Real>
-void CpuBackend<Real>::expert_linear(const Tensor& out, const Tensor& x, std::span<const Weight> w,
+void CpuBackend<Real>::expert_linear(const Tensor& out, const Tensor& given, std::span<const Weight> w,
                                      std::span<const int32_t> offsets) {
-  const int64_t rows = x.dim(0), k = x.dim(1), n = out.dim(1);
-  QW_CHECK(offsets.size() == w.size() + 1 && offsets.back() == rows && out.dim(0) == rows && x.rows_dense(),
-           "expert_linear of {} with {} weights to {}", x.shape().str(), w.size(), out.shape().str());
+  const int64_t rows = given.dim(0), k = given.dim(1), n = out.dim(1);
+  QW_CHECK(
+      offsets.size() == w.size() + 1 && offsets.back() == rows && out.dim(0) == rows && given.rows_dense(),
+      "expert_linear of {} with {} weights to {}", given.shape().str(), w.size(), out.shape().str());
   active_experts_.clear();
   for (size_t e = 0; e < w.size(); ++e) {
     if (offsets[e] == offsets[e + 1]) continue;
-    QW_CHECK(w[e].rows() == n && w[e].cols() == k, "expert_linear of {} with {} {}", x.shape().str(),
+    QW_CHECK(w[e].rows() == n && w[e].cols() == k, "expert_linear of {} with {} {}", given.shape().str(),
              w[e].name, w[e].shape.str());
     active_experts_.push_back(static_cast<int>(e));
   }
@@ -87,6 +88,14 @@ void CpuBackend<Real>::expert_linear(const Tensor& out, const Tensor& x, std::sp
     const auto i = static_cast<size_t>(e);
     return std::pair<int64_t, int64_t>(offsets[i], offsets[i + 1] - offsets[i]);
   };
+  Tensor x = given;
+  if (std::any_of(w.begin(), w.end(), [](const Weight& e) { return e.input_order.defined(); })) {
+    x = ordered_room(rows, k);
+    for (const int e : active_experts_) {
+      const auto [first, m] = rows_of(e);
+      to_order(x.slice(0, first, m), given.slice(0, first, m), w[static_cast<size_t>(e)]);
+    }
+  }
   if (packs_forward_ && k > 0) {
     for (const int e : active_experts_) {
       const auto [first, m] = rows_of(e);

@@ -42,10 +42,12 @@ void CpuBackend<Real>::rms_norm_backward(const Tensor& dx, const Tensor& dw, con
 template <class Real>
 void CpuBackend<Real>::embedding(const Tensor& out, const Tensor& ids, const Weight& w) {
   const int64_t row = weight_row(w), d = w.cols();
+  const Tensor to = w.input_order.defined() ? ordered_room(ids.elements(), d) : out;
   split(ids.elements(), d, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t)
-      table_.dequantise(ptr(out) + t * d, bytes(w) + ints(ids)[t] * row, format(w), 0, d);
+      table_.dequantise(ptr(to) + t * d, bytes(w) + ints(ids)[t] * row, format(w), 0, d);
   });
+  if (w.input_order.defined()) from_order(out, to, w);
 }
 
 template <class Real>

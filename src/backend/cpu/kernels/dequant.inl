@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backend/cpu/kernels/coded.inl"
+#include "backend/cpu/kernels/hub_formats.inl"
 
 template <class V>
 struct Decode {
@@ -37,6 +38,8 @@ struct Decode {
       vec d, m;
       V::halves(b, d, m);
       V::nibbles(b + 4, d, m, w);
+    } else if constexpr (HubFormats<V>::is(F)) {
+      HubFormats<V>::template block<F>(row, i, w);
     } else {
       unroll<kVecs>([&](auto s) __attribute__((always_inline)) {
         w[s.value] = vector<F>(row, i + s.value * V::kLanes);
@@ -92,7 +95,9 @@ struct Decode {
   }
 
   // Whether the format is decoded by vectors here (with_format); the others are by decode_groups.
-  static constexpr bool has(Format format) { return format <= kQ4_1 || (V::kHasBytes && is_coded(format)); }
+  static constexpr bool has(Format format) {
+    return format <= kQ4_1 || (V::kHasBytes && (is_coded(format) || HubFormats<V>::is(format)));
+  }
 
   template <class Fn>
   [[gnu::always_inline]] static inline void with_format(Format format, Fn fn) {
@@ -118,6 +123,20 @@ struct Decode {
           return fn(Int<kIq4Xs>{});
         case kMxfp4:
           return fn(Int<kMxfp4>{});
+        case kInt4_32:
+          return fn(Int<kInt4_32>{});
+        case kInt4_64:
+          return fn(Int<kInt4_64>{});
+        case kInt4_128:
+          return fn(Int<kInt4_128>{});
+        case kInt8_128:
+          return fn(Int<kInt8_128>{});
+        case kE4m3_128:
+          return fn(Int<kE4m3_128>{});
+        case kNf4_64:
+          return fn(Int<kNf4_64>{});
+        case kScb8_128:
+          return fn(Int<kScb8_128>{});
         default:
           break;
       }

@@ -15,7 +15,9 @@ struct Linear {
   static constexpr int64_t kFetchAhead = 6144;
   // Bytes of 256 elements.
   template <Format F>
-  static constexpr int kBytes256 = F == kQ8_0                               ? 272
+  static constexpr int kBytes256 = HubFormats<V>::is(F)
+                                       ? HubFormats<V>::bytes(F) * 256 / HubFormats<V>::elements(F)
+                                   : F == kQ8_0                             ? 272
                                    : F == kQ4_0 || F == kIq4Nl || F == kQ4K ? 144
                                    : F == kQ4_1                             ? 160
                                    : F == kQ5_0 || F == kQ5K                ? 176

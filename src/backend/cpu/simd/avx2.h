@@ -81,6 +81,17 @@ struct Avx2 {
   static inline vec load_i8(const void* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
   }
+  static inline vec load_u8(const void* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(p))));
+  }
+  // e4m3 numbers times 2^−8: as f16 with the sign and the other bits moved into place, also the subnormal
+  // ones.
+  static inline vec load_e4m3(const void* p) {
+    const __m128i x = _mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));
+    const __m128i sign = _mm_and_si128(x, _mm_set1_epi16(static_cast<short>(0x8000)));
+    const __m128i rest = _mm_slli_epi16(_mm_and_si128(x, _mm_set1_epi16(0x7f)), 7);
+    return _mm256_cvtph_ps(_mm_or_si128(sign, rest));
+  }
   static inline void store_f16(void* p, vec v) {
     _mm_storeu_si128(static_cast<__m128i*>(p),
                      _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -151,6 +162,21 @@ struct Avx2 {
         _mm_sub_epi8(_mm_loadu_si128(static_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(bias)));
     store(out, _mm256_mul_ps(signed_widen(q), d));
     store(out + 8, _mm256_mul_ps(signed_widen(_mm_unpackhi_epi64(q, q)), e));
+  }
+  // d · values[q] of a block of 32 nibbles.
+  static inline void look_up_real(const uint8_t* p, const float* values, vec d, vec (&w)[4]) {
+    const vec low_values = mul(load(values), d), high_values = mul(load(values + 8), d);
+    const auto pick = [&](__m256i q) {  // a permutation reads the low 3 bits; the fourth chooses the half
+      const vec upper = _mm256_castsi256_ps(_mm256_slli_epi32(q, 28));
+      return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low_values, q),
+                              _mm256_permutevar8x32_ps(high_values, q), upper);
+    };
+    for (int i = 0; i < 2; ++i) {
+      const __m256i bytes =
+          _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p + 8 * i)));
+      w[i] = pick(bytes);
+      w[i + 2] = pick(_mm256_srli_epi32(bytes, 4));
+    }
   }
 
   // Nearest even; a NaN stays one.

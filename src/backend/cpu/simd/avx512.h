@@ -72,6 +72,17 @@ struct Avx512 {
   static inline vec load_i8(const void* p) {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
   }
+  static inline vec load_u8(const void* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p))));
+  }
+  // e4m3 numbers times 2^−8: as f16 with the sign and the other bits moved into place, also the subnormal
+  // ones.
+  static inline vec load_e4m3(const void* p) {
+    const __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
+    const __m256i sign = _mm256_and_si256(x, _mm256_set1_epi16(static_cast<short>(0x8000)));
+    const __m256i rest = _mm256_slli_epi16(_mm256_and_si256(x, _mm256_set1_epi16(0x7f)), 7);
+    return _mm512_cvtph_ps(_mm256_or_si256(sign, rest));
+  }
   static inline void store_f16(void* p, vec v) {
     _mm256_storeu_si256(static_cast<__m256i*>(p),
                         _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
@@ -132,6 +143,13 @@ struct Avx512 {
     const __m512i q = _mm512_cvtepi8_epi32(_mm_loadu_si128(static_cast<const __m128i*>(p)));
     const vec v = _mm512_cvtepi32_ps(_mm512_sub_epi32(q, _mm512_set1_epi32(bias)));
     store(out, _mm512_mul_ps(v, _mm512_mask_blend_ps(0xff00, d, e)));
+  }
+  // d · values[q] of a block of 32 nibbles.
+  static inline void look_up_real(const uint8_t* p, const float* values, vec d, vec (&w)[2]) {
+    const vec table = mul(load(values), d);
+    const __m512i bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    w[0] = _mm512_permutexvar_ps(bytes, table);
+    w[1] = _mm512_permutexvar_ps(_mm512_srli_epi32(bytes, 4), table);
   }
 
   // Nearest even; a NaN stays one.

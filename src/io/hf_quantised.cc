@@ -1,0 +1,68 @@
+#include "io/hf_quantised.h"
+
+#include <utility>
+
+#include "io/quantised_schemes.h"
+
+namespace qw {
+namespace {
+
+// The tensor that stands for a quantised weight, and how its packer is made.
+struct Scheme {
+  std::string_view suffix;
+  Packer (*packer)(const HfQuantization& q, Parts& parts, const std::string& module);
+};
+
+bool is_main(QuantMethod method, const std::string& name, const SafetensorsTensor& t) {
+  if (!name.ends_with(".weight")) return name.ends_with(".weight_packed") || name.ends_with(".qweight");
+  switch (method) {
+    case QuantMethod::fp8:
+      return t.dtype == "F8_E4M3";
+    case QuantMethod::compressed_tensors:
+      return t.dtype == "F8_E4M3" || t.dtype == "I8";
+    case QuantMethod::bitsandbytes:
+      return t.dtype == "U8" || t.dtype == "I8";
+    default:
+      return false;
+  }
+}
+
+Scheme scheme_of(QuantMethod method, const std::string& name) {
+  switch (method) {
+    case QuantMethod::gptq:
+      return {".qweight", gptq_packer};
+    case QuantMethod::awq:
+      return {".qweight", awq_packer};
+    case QuantMethod::fp8:
+      return {".weight", fp8_packer};
+    case QuantMethod::compressed_tensors:
+      return {name.ends_with(".weight_packed") ? ".weight_packed" : ".weight", compressed_packer};
+    case QuantMethod::bitsandbytes:
+      break;
+  }
+  return {".weight", bitsandbytes_packer};
+}
+
+}  // namespace
+
+Result<QuantisedTensors> quantised_tensors(const HfQuantization& q, const SafetensorsSet& set) {
+  QuantisedTensors out;
+  Parts parts(set);
+  for (const auto& [name, item] : set.tensors) {
+    if (!is_main(q.method, name, *item.tensor)) continue;
+    const Scheme scheme = scheme_of(q.method, name);
+    if (!name.ends_with(scheme.suffix)) continue;
+    const std::string module = name.substr(0, name.size() - scheme.suffix.size());
+    QW_TRY(auto packer, scheme.packer(q, parts, module));
+    out.weights.emplace(module + ".weight", StoredTensor{.format = packer->format(),
+                                                         .shape = {packer->rows(), packer->cols()},
+                                                         .bytes = item.tensor->bytes,
+                                                         .holder = item.file,
+                                                         .file = item.file->path().string(),
+                                                         .packer = packer});
+  }
+  out.used = parts.used();
+  return out;
+}
+
+}  // namespace qw
