@@ -53,18 +53,20 @@ class AwqCodes final : public AffineCodes {
 
   void codes(int64_t begin, int64_t n, uint8_t* out) const override {
     for (int64_t k = 0; k < g_.cols; ++k)
-      for (int64_t i = 0; i < n; ++i)
-        out[i * g_.cols + k] = static_cast<uint8_t>(nibble(g_.weight, k, begin + i));
+      for (int64_t i = 0; i < n;) {
+        const int64_t row = begin + i;
+        const auto word = g_.weight.load<uint32_t>(k * (g_.rows / 8) + row / 8);
+        for (int64_t place = row % 8; place < 8 && i < n; ++place, ++i)
+          out[i * g_.cols + k] = static_cast<uint8_t>(word >> kShift[place] & 15);
+      }
   }
   float scale(int64_t row, int64_t group) const override { return g_.scales.number(group * g_.rows + row); }
-  int zero(int64_t row, int64_t group) const override { return nibble(g_.zeros, group, row); }
+  int zero(int64_t row, int64_t group) const override {
+    return static_cast<int>(g_.zeros.load<uint32_t>(group * (g_.rows / 8) + row / 8) >> kShift[row % 8] & 15);
+  }
 
  private:
-  int nibble(const Part& words, int64_t line, int64_t row) const {
-    static constexpr int kPlace[8] = {0, 4, 1, 5, 2, 6, 3, 7};
-    const auto word = words.load<uint32_t>(line * (g_.rows / 8) + row / 8);
-    return static_cast<int>(word >> (4 * kPlace[row % 8]) & 15);
-  }
+  static constexpr int kShift[8] = {0, 16, 4, 20, 8, 24, 12, 28};  // of column c of the eight of a word
 
   Grouped g_;
 };

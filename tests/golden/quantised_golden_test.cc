@@ -34,12 +34,14 @@ class Digest {
 
 uint64_t digest_of(WeightRows& rows, std::string_view name) {
   Digest digest;
-  for (size_t i = 0; i < rows.items().size(); ++i)
-    if (rows.items()[i].name == name)
-      EXPECT_TRUE(rows.for_each_portion(i, [&](int64_t, std::span<const float> values) -> Status {
-        digest.add(values);
-        return {};
-      }));
+  for (size_t i = 0; i < rows.items().size(); ++i) {
+    if (rows.items()[i].name != name) continue;
+    const Status read = rows.for_each_portion(i, [&](int64_t, std::span<const float> values) -> Status {
+      digest.add(values);
+      return {};
+    });
+    EXPECT_TRUE(read) << name;
+  }
   return digest.value();
 }
 

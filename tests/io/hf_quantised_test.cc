@@ -10,6 +10,7 @@
 #include "base/mmap.h"
 #include "golden/golden.h"
 #include "io/checkpoint.h"
+#include "io/hf_folder.h"
 #include "io/safetensors_writer.h"
 #include "tests/io/temp_dir.h"
 
@@ -93,7 +94,8 @@ TEST(HfQuantization, RefusesGroupsOfCompressedTensors) {
   EXPECT_EQ(
       with(R"("num_bits":8,"type":"float","strategy":"block","block_structure":[0,128])", "float-quantized"),
       "config.value key=" + at + "weights.block_structure found=[0,128] expected=[128, 128]");
-  EXPECT_EQ(with(four + "64", "pack-quantized", R"(["re:(?!x)"])"), "pattern.unsupported pattern=(?!x) offset=1");
+  EXPECT_EQ(with(four + "64", "pack-quantized", R"j(["re:(?!x)"])j"),
+            "pattern.unsupported pattern=(?!x) offset=1");
   EXPECT_EQ(config_error(R"({"quant_method":"compressed-tensors","format":"pack-quantized"})"),
             "config.missing key=quantization_config.config_groups");
 }

@@ -3,8 +3,8 @@
     python3 quantised.py DATA [--only NAME …]      # rewrites DATA/quantised and its part of the manifest
 
 Needs compressed-tensors and bitsandbytes (PyPI) besides what README.md lists. FP8, compressed-tensors and bitsandbytes tensors
-are made and dequantised by those libraries; GPTQ and AWQ by the few lines below, written from the format (gptqmodel and autoawq
-do not install on a CPU), whose results `--autoawq FOLDER` and `--gptqmodel FOLDER` hold against the sources of the libraries.
+are made and dequantised by those libraries; GPTQ and AWQ by a few lines of formats.py, written from the format (gptqmodel and autoawq
+do not install without a GPU), which check_packers.py holds against the sources of those libraries.
 All arithmetic of the dequantisation is f32: exact codes times exact scales, one rounding. See docs/io.md.
 """
 import argparse
