@@ -101,6 +101,7 @@ void StoredWeights::ignore(std::string_view name) {
 }
 
 Status StoredWeights::finish() {
+  pool_.reset();
   std::string first;
   size_t n = 0;
   for (const auto& [name, tensor] : tensors_) {

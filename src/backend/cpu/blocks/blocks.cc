@@ -19,6 +19,40 @@ void run(float* out, const uint8_t* row, int64_t first, int64_t n) {
 
 using Run = void (*)(float* out, const uint8_t* row, int64_t first, int64_t n);
 
+// Formats of quantised folders.
+Run find_hub(Format format) {
+  switch (format) {
+    case kInt4_32:
+      return run<Int4<32>>;
+    case kInt4_64:
+      return run<Int4<64>>;
+    case kInt4_128:
+      return run<Int4<128>>;
+    case kInt8_32:
+      return run<Int8<32>>;
+    case kInt8_128:
+      return run<Int8<128>>;
+    case kE4m3_32:
+      return run<E4m3<32>>;
+    case kE4m3_128:
+      return run<E4m3<128>>;
+    case kNf4_32:
+      return run<Table4<32, kNf4Values>>;
+    case kNf4_64:
+      return run<Table4<64, kNf4Values>>;
+    case kFp4_32:
+      return run<Table4<32, kBnbFp4Values>>;
+    case kFp4_64:
+      return run<Table4<64, kBnbFp4Values>>;
+    case kScb8_32:
+      return run<Scb8<32>>;
+    case kScb8_128:
+      return run<Scb8<128>>;
+    default:
+      return nullptr;
+  }
+}
+
 Run find(Format format) {
   switch (format) {
     case kQ8_0:
@@ -71,34 +105,8 @@ Run find(Format format) {
       return run<Q1_0>;
     case kQ2_0:
       return run<Q2_0>;
-    case kInt4_32:
-      return run<Int4<32>>;
-    case kInt4_64:
-      return run<Int4<64>>;
-    case kInt4_128:
-      return run<Int4<128>>;
-    case kInt8_32:
-      return run<Int8<32>>;
-    case kInt8_128:
-      return run<Int8<128>>;
-    case kE4m3_32:
-      return run<E4m3<32>>;
-    case kE4m3_128:
-      return run<E4m3<128>>;
-    case kNf4_32:
-      return run<Table4<32, kNf4Values>>;
-    case kNf4_64:
-      return run<Table4<64, kNf4Values>>;
-    case kFp4_32:
-      return run<Table4<32, kBnbFp4Values>>;
-    case kFp4_64:
-      return run<Table4<64, kBnbFp4Values>>;
-    case kScb8_32:
-      return run<Scb8<32>>;
-    case kScb8_128:
-      return run<Scb8<128>>;
     default:
-      return nullptr;
+      return find_hub(format);
   }
 }
 
