@@ -70,6 +70,11 @@ void read_variant(ConfigReader& c, DecoderConfig& d) {
     d.moe = nn::read_moe(c, type == "qwen2_moe" ? nn::kQwen2Moe : nn::kQwen3Moe);
     d.sparse = nn::read_sparse_layers(c, d.info.n_layers);
   }
+  if (type == "qwen3_moe") {  // what Coder-480B's file says and the reference class does not read
+    c.only("qkv_bias", {false});
+    c.only("use_qk_norm", {true});
+    c.only("shared_expert_intermediate_size", {0});
+  }
   d.qk_norm = type.starts_with("qwen3");
 }
 
