@@ -26,7 +26,8 @@ constexpr const DTypeTraits& traits(DType t) {
 
 // How the rows of a weight are stored, in the file and in memory alike. Blocks run along the last dimension
 // (K); all block formats decode in groups of 32 elements. Their layouts stand beside their decoders:
-// backend/cpu/blocks. From q8_0 on they are those of ggml, by its names.
+// backend/cpu/blocks. From q8_0 to q2_0 they are those of ggml, by its names; nvfp4_s is nvfp4
+// with the scale of its tensor before every block.
 // The formats from int4_32 on hold what folders of the hub call GPTQ, AWQ, compressed-tensors, FP8 and
 // bitsandbytes; the number behind the name is the block (docs/io.md, "Quantised folders"). Of 32 nibbles
 // elements 0 … 15 are the low ones.
@@ -77,7 +78,8 @@ enum class QuantFormat : uint8_t {
   fp4_32,
   fp4_64,
   scb8_32,
-  scb8_128
+  scb8_128,
+  nvfp4_s
 };
 
 struct QuantTraits {
@@ -101,6 +103,7 @@ inline constexpr auto kQuantTraits = std::to_array<QuantTraits>({
     {"int8_128", 128, 136, false}, {"e4m3_32", 32, 36, false},   {"e4m3_128", 128, 132, false},
     {"nf4_32", 32, 20, false},     {"nf4_64", 64, 36, false},    {"fp4_32", 32, 20, false},
     {"fp4_64", 64, 36, false},     {"scb8_32", 32, 36, false},   {"scb8_128", 128, 132, false},
+    {"nvfp4_s", 64, 40, false},
 });
 constexpr const QuantTraits& traits(QuantFormat f) {
   return kQuantTraits[static_cast<size_t>(f)];

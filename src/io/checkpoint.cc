@@ -1,5 +1,6 @@
 #include "io/checkpoint.h"
 
+#include <cstring>
 #include <utility>
 
 #include "io/file_kind.h"
@@ -37,12 +38,42 @@ int64_t rotary_heads(const Json& config, std::string_view gguf_name) {
   return 0;
 }
 
+// "blk.0.attn_q.weight" and "scale" -> "blk.0.attn_q.scale".
+std::string beside(std::string_view tensor, std::string_view kind) {
+  return fmt::format("{}.{}", tensor.substr(0, tensor.rfind('.')), kind);
+}
+
+// Whether this is the scale of an nvfp4 tensor, or that of its inputs, which only kernels of 4 bits use.
+bool is_nvfp4_scale(const GgufFile& file, std::string_view name) {
+  if (!name.ends_with(".scale") && !name.ends_with(".input_scale")) return false;
+  const auto it = file.tensors().find(beside(name, "weight"));
+  return it != file.tensors().end() && it->second.type->format == QuantFormat::nvfp4;
+}
+
+// The scales of an nvfp4 tensor: none, one, or one for each matrix of a stack.
+Result<std::vector<float>> nvfp4_scales(const GgufFile& file, const GgufTensor& t) {
+  const auto it = file.tensors().find(beside(t.name, "scale"));
+  if (it == file.tensors().end()) return std::vector<float>();
+  std::vector<float> out(it->second.bytes.size() / sizeof(float));
+  const size_t matrices = t.shape.size() == 3 ? static_cast<size_t>(t.shape[0]) : 1;
+  if (it->second.type->format != QuantFormat::f32 || (out.size() != 1 && out.size() != matrices))
+    return fail(
+        "weights.shape",
+        {{"file", file.path().string()},
+         {"tensor", it->first},
+         {"expected", fmt::format("F32 [{}]", matrices)},
+         {"found", fmt::format("{} [{}]", it->second.type->name, fmt::join(it->second.shape, ", "))}});
+  std::memcpy(out.data(), it->second.bytes.data(), out.size() * sizeof(float));
+  return out;
+}
+
 Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const GgufFile>& file,
                                                     const Json& config) {
   const std::string path = file->path().string();
   std::map<std::string, StoredTensor, std::less<>> tensors;
   for (const auto& [gguf_name, t] : file->tensors()) {
     if (gguf_name == "rope_freqs.weight") continue;  // part of the config by now
+    if (is_nvfp4_scale(*file, gguf_name)) continue;  // part of its tensor
     if (!t.type->format)
       return fail("gguf.tensor_unsupported",
                   {{"file", path}, {"tensor", gguf_name}, {"found", t.type->name}});
@@ -54,6 +85,9 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
         return fail("weights.shape",
                     {{"file", path}, {"tensor", gguf_name}, {"expected", rows}, {"found", t.shape[0]}});
       s.rotary_heads = static_cast<int>(heads);
+    }
+    if (t.type->format == QuantFormat::nvfp4) {
+      QW_TRY(s.scales, nvfp4_scales(*file, t));
     }
     // A tensor without a counterpart keeps its name, so that the leftover check names it.
     const std::string name = hf_tensor_name(gguf_name, config["model_type"].get_ref<const std::string&>())

@@ -35,6 +35,7 @@ StoredTensor slice_of(const StoredTensor& stack, int64_t e, int64_t begin, int64
   StoredTensor out = stack;
   out.shape = {end - begin, stack.shape[2]};
   out.bytes = stack.bytes.subspan(first * row, n * row);
+  if (stack.scales.size() > 1) out.scales = {stack.scales[static_cast<size_t>(e)]};
   return out;
 }
 

@@ -42,6 +42,22 @@ WeightBytes in_rotary_order_of_hf(const StoredTensor& t) {
   return owned(t, std::move(bytes));
 }
 
+// nvfp4 with its scale before every block.
+WeightBytes with_scale(const WeightBytes& w, float scale) {
+  const auto from = static_cast<size_t>(traits(QuantFormat::nvfp4).block_bytes);
+  const auto to = static_cast<size_t>(traits(QuantFormat::nvfp4_s).block_bytes);
+  auto bytes = std::make_shared<Bytes>(w.bytes.size() / from * to);
+  for (size_t i = 0; i < w.bytes.size() / from; ++i) {
+    std::memcpy(bytes->data() + i * to, &scale, sizeof scale);
+    std::memcpy(bytes->data() + i * to + sizeof scale, w.bytes.data() + i * from, from);
+  }
+  WeightBytes out = w;
+  out.format = QuantFormat::nvfp4_s;
+  out.bytes = *bytes;
+  out.holder = std::move(bytes);
+  return out;
+}
+
 bool is_inv_freq(std::string_view name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
@@ -75,6 +91,10 @@ Result<WeightBytes> StoredWeights::take(std::string_view name, std::span<const i
                                   {"found", fmt::format("[{}]", fmt::join(t.shape, ", "))}});
   tensors_.erase(it);
   if (t.packer) return packed(name, t);
+  if (!t.scales.empty())
+    return with_scale(
+        t.rotary_heads > 0 ? in_rotary_order_of_hf(t) : WeightBytes{t.format, t.shape, t.bytes, t.holder},
+        t.scales.front());
   if (t.rotary_heads > 0) return in_rotary_order_of_hf(t);
   if (reinterpret_cast<uintptr_t>(t.bytes.data()) % alignment_of(t.format) != 0)
     return owned(t, std::make_shared<Bytes>(t.bytes.begin(), t.bytes.end()));

@@ -26,6 +26,9 @@ struct StoredTensor {
   std::string file;      // that it lies in, for errors
   int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
   std::shared_ptr<const RowPacker> packer = {};  // makes the rows when taken; `bytes` are then only counted
+  // Of nvfp4, where the file scales a whole tensor: one number, or one for each matrix of a stack. Taken as
+  // nvfp4_s.
+  std::vector<float> scales = {};
 };
 
 // Hands tensors out where they lie in the file, without a copy, except where rows must be put in order or the

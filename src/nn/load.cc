@@ -19,6 +19,9 @@ Status LoadVisitor::load(Weight& w) {
   // optimiser can step in.
   const bool real = w.shape.rank() != 2 || w.trainable || backend_.real() == DType::f64;
   if (real && traits(bytes.format).is_float) return to_real(w, bytes);
+  // Files may say so of any tensor; only matrices are computed with in blocks.
+  if (w.shape.rank() != 2 && !traits(bytes.format).is_float)
+    return fail("weights.not_matrix", {{"tensor", w.name}, {"found", traits(bytes.format).name}});
   w.format = bytes.format;
   const DType dtype = storage_dtype(w.format);
   QW_TRY(StoragePtr storage, backend_.import_host(bytes.bytes, bytes.holder));

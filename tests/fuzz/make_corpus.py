@@ -123,9 +123,9 @@ def gguf(pairs, tensors, version=3, alignment=32):
     return head + (bytes(-len(head) % alignment) + data if tensors else b"")
 
 
-def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False, experts=0):
+def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False, q8=False, experts=0, q8_norm=False):
     """2 heads, 1 kv head, 1 layer, vocabulary 5; small, so that mutations meet the metadata: hidden and ffn 8 (32 for blocks)."""
-    d = 32 if q8 else 8
+    d = 32 if q8 or q8_norm else 8
     pairs = [("general.architecture", STRING, arch), (f"{arch}.block_count", U32, 1), (f"{arch}.context_length", U32, 64),
              (f"{arch}.embedding_length", U32, d), (f"{arch}.feed_forward_length", U32, d),
              (f"{arch}.attention.head_count", U32, 2), (f"{arch}.attention.head_count_kv", U32, 1),
@@ -140,7 +140,7 @@ def model(arch, extra=(), biases=False, norms=False, tied=True, rope_freqs=False
         n = 1
         for d in dims:
             n *= d
-        quantised = q8 and len(dims) == 2
+        quantised = q8 and len(dims) == 2 or q8_norm and len(dims) == 1 and n % 32 == 0
         tensors.append((name, dims, 8 if quantised else 0, bytes(n // 32 * 34) if quantised else bytes(4 * n)))
 
     add("token_embd.weight", d, 5)
@@ -181,6 +181,8 @@ TYPES = ((2, 32, 18), (3, 32, 20), (6, 32, 22), (7, 32, 24), (8, 32, 34), (10, 2
          (14, 256, 210), (16, 256, 66), (17, 256, 74), (18, 256, 98), (19, 256, 50), (20, 32, 18), (21, 256, 110), (22, 256, 82),
          (23, 256, 136), (29, 256, 56), (34, 256, 54), (35, 256, 66), (39, 32, 17), (40, 64, 36), (41, 128, 18), (42, 64, 18))
 put("gguf", "types", gguf([], [(f"blk.0.t{k}.weight", (n, 1), k, bytes((7 * i + k) % 256 for i in range(b))) for k, n, b in TYPES]))
+put("gguf", "q8_norm", model("qwen3", norms=True, q8_norm=True, extra=[
+    ("qwen3.attention.key_length", U32, 32), ("qwen3.attention.value_length", U32, 32)]))
 put("gguf", "version2", gguf([("a", U32, 1)], [("t", (32,), 3, bytes(20))], version=2))
 put("gguf", "llama", model("llama", tied=False, q8=True))
 put("gguf", "llama_rope", model("llama", rope_freqs=True, biases=True))

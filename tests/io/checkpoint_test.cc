@@ -106,6 +106,27 @@ TEST(StoredWeights, BytesStayInTheMappingUnlessUnaligned) {
   EXPECT_TRUE(w.finish()) << "inv_freq is let pass";
 }
 
+TEST(StoredWeights, TheScaleOfAnNvfp4TensorGoesIntoItsBlocks) {
+  std::vector<std::byte> raw(4 * 36);
+  for (size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<std::byte>(i);
+  StoredWeights w(
+      "f",
+      {{"a",
+        StoredTensor{
+            .format = QuantFormat::nvfp4, .shape = {2, 128}, .bytes = raw, .file = "f", .scales = {0.25F}}}});
+  const WeightBytes taken = w.take("a", std::vector<int64_t>{2, 128}).value();
+  EXPECT_EQ(taken.format, QuantFormat::nvfp4_s);
+  ASSERT_EQ(taken.bytes.size(), 4u * 40);
+  for (size_t b = 0; b < 4; ++b) {
+    float scale = 0;
+    std::memcpy(&scale, &taken.bytes[40 * b], 4);
+    EXPECT_EQ(scale, 0.25F);
+    EXPECT_TRUE(std::equal(raw.begin() + static_cast<ptrdiff_t>(36 * b),
+                           raw.begin() + static_cast<ptrdiff_t>(36 * b + 36),
+                           taken.bytes.begin() + static_cast<ptrdiff_t>(40 * b + 4)));
+  }
+}
+
 TEST(Checkpoint, GgufRefusals) {
   const TempDir dir;
   const auto error = [&](const B& b) { return open_checkpoint(dir.write("m", b.build())).error(); };

@@ -36,7 +36,7 @@ static_assert(mirrors(QuantFormat::f32, kF32) && mirrors(QuantFormat::f64, kF64)
               mirrors(QuantFormat::nvfp4, kNvfp4) && mirrors(QuantFormat::tq1_0, kTq1_0) &&
               mirrors(QuantFormat::tq2_0, kTq2_0) && mirrors(QuantFormat::q1_0, kQ1_0) &&
               mirrors(QuantFormat::q2_0, kQ2_0) && mirrors(QuantFormat::int4_32, kInt4_32) &&
-              mirrors(QuantFormat::scb8_128, kScb8_128));
+              mirrors(QuantFormat::scb8_128, kScb8_128) && mirrors(QuantFormat::nvfp4_s, kNvfp4S));
 static_assert(static_cast<int>(DType::f32) == kNumF32 && static_cast<int>(DType::f64) == kNumF64 &&
               static_cast<int>(DType::f16) == kNumF16 && static_cast<int>(DType::bf16) == kNumBf16);
 

@@ -53,6 +53,7 @@ enum Format : uint8_t {
   kFp4_64,
   kScb8_32,
   kScb8_128,
+  kNvfp4S,
   kFormats
 };
 enum Number : uint8_t { kNumF32, kNumF64, kNumF16, kNumBf16, kNumbers };

@@ -97,6 +97,8 @@ Run find(Format format) {
       return run<Mxfp4>;
     case kNvfp4:
       return run<Nvfp4>;
+    case kNvfp4S:
+      return run<Nvfp4S>;
     case kTq1_0:
       return run<Tq1_0>;
     case kTq2_0:

@@ -136,6 +136,16 @@ struct Nvfp4 {
   }
 };
 
+// The f32 scale of the tensor, then nvfp4
+struct Nvfp4S {
+  static constexpr int kElements = 64, kBytes = 40;
+  static void group(float* out, const uint8_t* b, int g) {
+    const auto scale = block_load<float>(b);
+    Nvfp4::group(out, b + 4, g);
+    for (int i = 0; i < 32; ++i) out[i] *= scale;
+  }
+};
+
 // 48 bytes of five base-3 digits, 4 bytes of four, h d. A byte holds ceil(digits · 256 / 3⁵): multiplied by
 // 3^j modulo 256, its leading digit is the j-th.
 struct Tq1_0 {
