@@ -161,6 +161,10 @@ class TimedBackend final : public Backend {
   void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) override {
     run("gated_delta", &Backend::gated_delta, out, args, rows);
   }
+  void gated_delta_backward(const DeltaGrads& grads, const DeltaArgs& args, const AttnPlan& plan,
+                            const Tensor& dout) override {
+    run("gated_delta_backward", &Backend::gated_delta_backward, grads, args, plan, dout);
+  }
   void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override {
     run("cross_entropy", &Backend::cross_entropy, loss, logits, targets);
   }

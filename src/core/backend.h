@@ -76,6 +76,7 @@ struct DeltaArgs {
   Tensor g;     // [T, Hv], ≤ 0
   Tensor beta;  // [T, Hv]
   int k_heads = 0, v_heads = 0, k_dim = 0, v_dim = 0;
+  bool chunked = false;  // chunks of 64 rows from the sequence's first row of the step on, else row by row
 };
 
 class Backend {
@@ -194,8 +195,16 @@ class Backend {
   };
   virtual void delta_decay_backward(const DecayGrads& grads, const Tensor& a, const Tensor& a_log,
                                     const Tensor& dt_bias, const Tensor& dg) = 0;
-  // out [T, Hv, dv], row by row. The state part is [Hv, dk, dv].
+  // out [T, Hv, dv]. The state part is [Hv, dk, dv]. Row by row the bits of a row are the same wherever a
+  // step was cut; in chunks they are another rounding of the same sums.
   virtual void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) = 0;
+  struct DeltaGrads {
+    Tensor dqkv, dg, dbeta;
+  };
+  // Documents alone. Memory: the states inside one chunk and at the borders of one document's chunks, a
+  // thread.
+  virtual void gated_delta_backward(const DeltaGrads& grads, const DeltaArgs& args, const AttnPlan& plan,
+                                    const Tensor& dout) = 0;
 
   // --- loss and optimiser
   // loss[t] = logsumexp(logits[t]) − logits[t, targets[t]], 0 where targets[t] < 0. logits [T, V], targets

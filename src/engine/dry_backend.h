@@ -67,6 +67,7 @@ class DryBackend : public Backend {
   void delta_decay_backward(const DecayGrads&, const Tensor&, const Tensor&, const Tensor&,
                             const Tensor&) override {}
   void gated_delta(const Tensor&, const DeltaArgs&, const RecurrentRows&) override {}
+  void gated_delta_backward(const DeltaGrads&, const DeltaArgs&, const AttnPlan&, const Tensor&) override {}
   void cross_entropy(const Tensor&, const Tensor&, const Tensor&) override {}
   void cross_entropy_backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&) override {}
   void divergence(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,

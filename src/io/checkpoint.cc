@@ -5,10 +5,12 @@
 
 #include "io/file_kind.h"
 #include "io/gguf_config.h"
+#include "io/gguf_hybrid.h"
 #include "io/gguf_names.h"
 #include "io/hf_folder.h"
 #include "io/stacked_experts.h"
 #include "io/stored_weights.h"
+#include "nn/text_config.h"
 
 namespace qw {
 namespace {
@@ -70,6 +72,7 @@ Result<std::vector<float>> nvfp4_scales(const GgufFile& file, const GgufTensor& 
 Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const GgufFile>& file,
                                                     const Json& config) {
   const std::string path = file->path().string();
+  const bool hybrid = config.contains("linear_num_value_heads");
   std::map<std::string, StoredTensor, std::less<>> tensors;
   for (const auto& [gguf_name, t] : file->tensors()) {
     if (gguf_name == "rope_freqs.weight") continue;  // part of the config by now
@@ -89,9 +92,11 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
     if (t.type->format == QuantFormat::nvfp4) {
       QW_TRY(s.scales, nvfp4_scales(*file, t));
     }
+    const auto restored = hybrid ? gguf_hybrid_tensor(config, gguf_name, s) : std::nullopt;
     // A tensor without a counterpart keeps its name, so that the leftover check names it.
-    const std::string name = hf_tensor_name(gguf_name, config["model_type"].get_ref<const std::string&>())
-                                 .value_or(std::string(gguf_name));
+    const auto& type = config["model_type"].get_ref<const std::string&>();
+    const std::string name =
+        restored ? *restored : hf_tensor_name(gguf_name, type).value_or(std::string(gguf_name));
     // One row; some converters drop the dimension.
     if (name.ends_with(".shared_expert_gate.weight") && s.shape.size() == 1)
       s.shape.insert(s.shape.begin(), 1);
@@ -124,6 +129,14 @@ Result<Checkpoint> open_gguf(const std::shared_ptr<const GgufFile>& file, bool w
   return c;
 }
 
+void say_mtp(Json& config, const WeightSource& weights) {
+  const auto type = config.find("model_type");
+  if (type == config.end() || !type->is_string()) return;
+  const auto& name = type->get_ref<const std::string&>();
+  if (name == "qwen3_next" || name.starts_with("qwen3_5"))
+    config["mtp_num_hidden_layers"] = weights.has("mtp.fc.weight") ? 1 : 0;
+}
+
 std::string folder_name(const fs::path& given) {
   std::error_code ec;
   const fs::path absolute = fs::weakly_canonical(given, ec);
@@ -139,11 +152,14 @@ Result<Checkpoint> open_folder(const fs::path& path) {
   c.config = std::move(hf.config);
   c.generation = std::move(hf.generation);
   QW_TRY(HfWeights weights, open_hf_weights(hf.folder, hf.quantization ? &*hf.quantization : nullptr));
-  if (weights.bare_body) c.config["tie_word_embeddings"] = true;  // no head to ask for
   if (hf.quantization) c.quantisation = hf.quantization->summary;
   c.total_bytes = weights.total_bytes;
   c.n_files = weights.n_files;
   c.formats = count_formats(*weights.source);
+  c.other_parts = std::move(weights.other_parts);
+  c.config = nn::text_config(c.config);
+  if (weights.bare_body) c.config["tie_word_embeddings"] = true;  // no head to ask for
+  say_mtp(c.config, *weights.source);
   c.weights = std::move(weights.source);
   return c;
 }

@@ -29,8 +29,11 @@ struct FormatCount {
 
 struct Checkpoint {
   CheckpointKind kind = CheckpointKind::hf_folder;
-  std::filesystem::path path;                  // the resolved folder, or the GGUF file (the first part)
-  Json config;                                 // in the manner of config.json, either spelling
+  std::filesystem::path path;  // the resolved folder, or the GGUF file (the first part)
+  // In the manner of config.json, either spelling; of the text model alone (nn/text_config.h). For the hybrid
+  // types mtp_num_hidden_layers says what the files hold: checkpoints come with and without mtp.*, whatever
+  // their config.json says.
+  Json config;
   GenerationDefaults generation;               // stop set and sampling defaults
   std::unique_ptr<WeightSource> weights;       // Hugging Face names
   std::filesystem::path tokenizer_folder;      // folders: where tokenizer.json and its companions lie
@@ -41,6 +44,7 @@ struct Checkpoint {
   std::map<std::string, FormatCount> formats;  // "q4_1" -> …
   int gguf_version = 0;                        // 0 for folders
   int n_files = 0;                             // weight files
+  std::map<std::string, int64_t> other_parts;  // bytes that the text model leaves alone: "model.visual" → …
 };
 
 // Errors: checkpoint.absent (args file), gguf.tensor_unsupported (file, tensor, found),

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/gguf_hybrid.h"
 #include "io/gguf_keys.h"
 #include "io/gguf_qwen.h"
 
@@ -379,9 +380,9 @@ class Builder {
 }  // namespace
 
 Result<Json> gguf_config(const GgufFile& file, const std::optional<GgufTokenizer>& tokenizer) {
-  if (const GgufValue* a = file.find("general.architecture");
-      a && a->as_string() && *a->as_string() == "qwen")
-    return gguf_qwen_config(file, tokenizer);
+  QW_TRY(const auto architecture, GgufKeys(file).text("general.architecture"));
+  if (architecture && *architecture == "qwen") return gguf_qwen_config(file, tokenizer);
+  if (architecture && is_gguf_hybrid(*architecture)) return gguf_hybrid_config(file, tokenizer);
   return Builder(file, tokenizer).run();
 }
 

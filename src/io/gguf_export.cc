@@ -7,6 +7,7 @@
 #include <numbers>
 
 #include "io/encode.h"
+#include "io/gguf_hybrid_export.h"
 #include "io/gguf_names.h"
 #include "io/gguf_qwen.h"
 #include "io/gguf_writer.h"
@@ -166,8 +167,7 @@ void add_rope(GgufMetadata& m, const Rope& rope, const std::string& arch) {
   m.f32(arch + ".rope.freq_base", rope.theta);
 }
 
-void add_model(GgufMetadata& m, const Words& w, const GgufModelPlan& plan) {
-  const std::string& arch = w.type;
+void add_general(GgufMetadata& m, const std::string& arch, const GgufModelPlan& plan) {
   m.text("general.architecture", arch);
   m.text("general.type", "model");
   if (plan.generation.top_k) m.i32("general.sampling.top_k", *plan.generation.top_k);
@@ -177,6 +177,11 @@ void add_model(GgufMetadata& m, const Words& w, const GgufModelPlan& plan) {
   if (plan.generation.repetition_penalty)
     m.f32("general.sampling.penalty_repeat", *plan.generation.repetition_penalty);
   m.text("general.name", plan.name);
+}
+
+void add_model(GgufMetadata& m, const Words& w, const GgufModelPlan& plan) {
+  const std::string& arch = w.type;
+  add_general(m, arch, plan);
   m.u32(arch + ".block_count", u32_of(w.layers));
   m.u32(arch + ".context_length", u32_of(w.context));
   m.u32(arch + ".embedding_length", u32_of(w.hidden));
@@ -248,14 +253,25 @@ struct PlannedTensor {
   GgufTensorPlan plan;
   std::vector<size_t> items;  // of the rows; the experts of a layer are one tensor
   int64_t head_rows = 0;      // > 0: rows are interleaved
+  std::function<std::vector<float>(std::vector<float>)> change = {};  // of the whole item (hybrids)
 };
 
 Result<std::vector<PlannedTensor>> plan_tensors(const GgufModelPlan& plan, const WeightRows& rows) {
   std::vector<PlannedTensor> out;
   std::map<std::string, size_t, std::less<>> stacks;  // position in `out` by name
+  const bool hybrid = !gguf_hybrid_architecture(plan.config).empty();
   for (size_t i = 0; i < rows.items().size(); ++i) {
     const WeightRows::Item& item = rows.items()[i];
-    const auto place = gguf_place(item.name);
+    std::vector<GgufHybridTensor> own;
+    if (hybrid) own = gguf_hybrid_tensors(plan.config, item.name, item.shape);
+    for (GgufHybridTensor& t : own) {
+      const QuantFormat format = t.f32 ? QuantFormat::f32 : plan.format;
+      if (t.shape.back() % traits(format).block != 0)
+        return fail("gguf.odd_columns", {{"tensor", item.name}, {"found", t.shape.back()}});
+      out.push_back({{std::move(t.name), format, std::move(t.shape)}, {i}, 0, std::move(t.change)});
+    }
+    if (!own.empty()) continue;
+    const auto place = gguf_place(hybrid ? gguf_hybrid_alias(plan.config, item.name) : item.name);
     if (!place) return fail("gguf.cannot_hold", {{"key", item.name}, {"found", item.shape.str()}});
     // llama.cpp keeps routers in f32, as its converter does.
     const bool narrow = item.shape.rank() == 1 || place->tensor.find(".ffn_gate_inp") != std::string::npos;
@@ -308,14 +324,15 @@ class ModelWriter {
       if (progress_) progress_(done_, total_);
       return {};
     };
-    if (t.head_rows == 0) {
+    if (t.head_rows == 0 && !t.change) {
       for (const size_t item : t.items)
         QW_TRY(rows_.for_each_portion(item, [&](int64_t, std::span<const float> v) { return put(v); }));
       return {};
     }
     const Shape& shape = rows_.items()[t.items[0]].shape;
-    std::vector<float> all(static_cast<size_t>(shape.elements()));  // q or k of one layer
+    std::vector<float> all(static_cast<size_t>(shape.elements()));  // of one layer
     rows_.read(t.items[0], 0, shape[0], all);
+    if (t.change) return put(t.change(std::move(all)));
     return put(interleaved(all, shape[0], t.head_rows));
   }
 
@@ -345,13 +362,23 @@ int64_t rotary_head_rows(const Json& config, std::string_view hf_name) {
 
 Status write_gguf(const std::filesystem::path& file, const GgufModelPlan& plan, WeightRows& rows,
                   const WriteProgress& progress) {
-  const bool qwen = plan.config.value("model_type", "") == "qwen";
-  QW_TRY(const Json config, qwen ? qwen_in_common_words(plan.config) : Result<Json>(plan.config));
-  QW_TRY(const Words words, read_words(config));
-  QW_TRY(const std::vector<PlannedTensor> tensors, plan_tensors(plan, rows));
+  const std::string hybrid(gguf_hybrid_architecture(plan.config));
   GgufMetadata metadata;
-  add_model(metadata, words, plan);
-  if (qwen) QW_TRY(add_qwen_words(metadata, plan.config));
+  Words words;
+  if (hybrid.empty()) {
+    const bool qwen = plan.config.value("model_type", "") == "qwen";
+    QW_TRY(const Json config, qwen ? qwen_in_common_words(plan.config) : Result<Json>(plan.config));
+    QW_TRY(words, read_words(config));
+    add_model(metadata, words, plan);
+    if (qwen) QW_TRY(add_qwen_words(metadata, plan.config));
+  } else {
+    words.vocab = plan.config.value("vocab_size", int64_t{0});
+    add_general(metadata, hybrid, plan);
+    QW_TRY(add_gguf_hybrid(metadata, plan.config));
+    metadata.u32("general.file_type", file_type(plan.format));
+    metadata.u32("general.quantization_version", 2);
+  }
+  QW_TRY(const std::vector<PlannedTensor> tensors, plan_tensors(plan, rows));
   if (plan.tokenizer) add_tokenizer(metadata, *plan.tokenizer, words.vocab);
 
   std::vector<GgufTensorPlan> plans;

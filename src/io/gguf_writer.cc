@@ -90,6 +90,13 @@ void GgufMetadata::value(std::string_view key, const GgufValue& v) {
   bytes_.append(reinterpret_cast<const char*>(v.encoded().data()), v.encoded().size());
 }
 
+void GgufMetadata::flags(std::string_view key, const std::vector<bool>& values) {
+  begin(key, id_of(GgufType::array));
+  put(bytes_, id_of(GgufType::boolean));
+  put(bytes_, uint64_t{values.size()});
+  for (const bool v : values) put(bytes_, static_cast<uint8_t>(v ? 1 : 0));
+}
+
 int64_t gguf_tensor_bytes(const GgufTensorPlan& plan) {
   const int64_t block = plan.type != nullptr ? plan.type->block : traits(plan.format).block;
   const int64_t bytes = plan.type != nullptr ? plan.type->block_bytes : traits(plan.format).block_bytes;

@@ -28,6 +28,7 @@ class GgufMetadata {
   void ints(std::string_view key, std::span<const int32_t> values);
   // As it stands in another file.
   void value(std::string_view key, const GgufValue& value);
+  void flags(std::string_view key, const std::vector<bool>& values);
 
   uint64_t count() const { return count_; }
   const std::string& bytes() const { return bytes_; }

@@ -8,6 +8,7 @@
 #include "io/hf_quantised.h"
 #include "io/safetensors.h"
 #include "io/stacked_experts.h"
+#include "io/text_part.h"
 
 namespace qw {
 namespace {
@@ -135,17 +136,24 @@ Result<HfWeights> open_hf_weights(const fs::path& folder, const HfQuantization* 
   if (quantization != nullptr) {
     QW_TRY(quantised, quantised_tensors(*quantization, set));
   }
-  std::map<std::string, StoredTensor, std::less<>> tensors = std::move(quantised.weights);
+  HfWeights weights;
+  std::map<std::string, StoredTensor, std::less<>> tensors;
+  for (auto& [name, tensor] : quantised.weights)
+    if (const auto text_name = text_tensor_name(name)) tensors.emplace(*text_name, std::move(tensor));
   for (const auto& [name, item] : set.tensors) {
     if (quantised.used.contains(name)) continue;
     if (name.ends_with(".rotary_emb.inv_freq")) continue;  // let pass whatever its type
+    const auto text_name = text_tensor_name(name);
+    if (!text_name) {
+      weights.other_parts[std::string(other_part(name))] += static_cast<int64_t>(item.tensor->bytes.size());
+      continue;
+    }
     QW_TRY(StoredTensor t, stored(name, item));
     const std::string file = t.file;
-    if (!tensors.emplace(name, std::move(t)).second)
+    if (!tensors.emplace(*text_name, std::move(t)).second)
       return fail("hf.quant_twice", {{"file", file}, {"tensor", name}});
   }
   QW_TRY(split_stacked_experts(tensors));
-  HfWeights weights;
   weights.bare_body = name_bare_body(tensors);
   for (const auto& file : set.files) weights.total_bytes += file->total_bytes();
   weights.n_files = static_cast<int>(set.files.size());

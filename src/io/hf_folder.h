@@ -37,12 +37,13 @@ struct HfWeights {
   int64_t total_bytes = 0;  // of the files
   int n_files = 0;
   bool bare_body = false;  // there is no head, and the file's names have no "model." (here they do)
+  std::map<std::string, int64_t> other_parts;  // bytes of what is not text, let pass: "model.visual" → …
 };
 
-// Maps model.safetensors or the files of model.safetensors.index.json of a resolved folder; of a quantised
-// one (quantization not null) each weight stands for all of its tensors. Errors: those of quantised_tensors,
-// hf.pytorch (args file, found: its name), hf.no_weights (file), hf.f8 (file, tensor, found), hf.dtype (file,
-// tensor, found), safetensors.*.
+// The tensors of the text model under the names it has alone (text_part.h). Maps model.safetensors or the
+// files of model.safetensors.index.json of a resolved folder; of a quantised one (quantization not null) each
+// weight stands for all of its tensors. Errors: those of quantised_tensors, hf.pytorch (args file, found: its
+// name), hf.no_weights (file), hf.f8 (file, tensor, found), hf.dtype (file, tensor, found), safetensors.*.
 Result<HfWeights> open_hf_weights(const std::filesystem::path& folder,
                                   const HfQuantization* quantization = nullptr);
 

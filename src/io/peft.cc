@@ -236,7 +236,9 @@ bool all_linear(const std::vector<std::string>& targets) {
   return targets == std::vector<std::string>{"all-linear"};
 }
 
+// Nothing that learns passes through the drafting layer (mtp), and PEFT's models have none.
 bool belongs(const LoraSpec& spec, const std::string& module) {
+  if (module.starts_with("mtp.")) return false;
   return all_linear(spec.targets) ? module != kHead : is_target(spec.targets, module);
 }
 

@@ -91,10 +91,13 @@ Result<WeightBytes> StoredWeights::take(std::string_view name, std::span<const i
                                   {"found", fmt::format("[{}]", fmt::join(t.shape, ", "))}});
   tensors_.erase(it);
   if (t.packer) return packed(name, t);
+  const auto restored = [&] { return owned(t, std::make_shared<Bytes>(t.restore(t))); };
   if (!t.scales.empty())
-    return with_scale(
-        t.rotary_heads > 0 ? in_rotary_order_of_hf(t) : WeightBytes{t.format, t.shape, t.bytes, t.holder},
-        t.scales.front());
+    return with_scale(t.restore            ? restored()
+                      : t.rotary_heads > 0 ? in_rotary_order_of_hf(t)
+                                           : WeightBytes{t.format, t.shape, t.bytes, t.holder},
+                      t.scales.front());
+  if (t.restore) return restored();
   if (t.rotary_heads > 0) return in_rotary_order_of_hf(t);
   if (reinterpret_cast<uintptr_t>(t.bytes.data()) % alignment_of(t.format) != 0)
     return owned(t, std::make_shared<Bytes>(t.bytes.begin(), t.bytes.end()));

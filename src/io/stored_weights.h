@@ -1,6 +1,7 @@
 // The WeightSource of files: named tensors in mapped memory. Test: tests/io/checkpoint_test.cc
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -23,7 +24,10 @@ struct StoredTensor {
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
   std::shared_ptr<const void> holder = {};
-  std::string file;      // that it lies in, for errors
+  std::string file;  // that it lies in, for errors
+  // Where the file changed more than that: the bytes as Hugging Face has them, as many.
+  using Restore = std::function<std::vector<std::byte>(const StoredTensor&)>;
+  Restore restore = {};
   int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
   std::shared_ptr<const RowPacker> packer = {};  // makes the rows when taken; `bytes` are then only counted
   // Of nvfp4, where the file scales a whole tensor: one number, or one for each matrix of a stack. Taken as

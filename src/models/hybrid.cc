@@ -6,6 +6,7 @@
 #include "nn/mlp.h"
 #include "nn/scratch.h"
 #include "ops/add.h"
+#include "ops/concat_columns.h"
 #include "ops/gather_rows.h"
 
 namespace qw {
@@ -23,7 +24,8 @@ struct Layer {
     linear = is_linear;
     sparse = is_sparse;
     delta.shape = c.delta;
-    delta.fused = c.fused_delta;
+    delta.layout = c.layout;
+    delta.out_tiled = c.out_tiled;
     attention.heads = c.heads;
     attention.kv_heads = c.kv_heads;
     attention.head_dim = c.head_dim;
@@ -59,6 +61,34 @@ struct Layer {
   }
 };
 
+// The extra layer that drafts: norm of the token's embedding beside norm of the hidden state, projected, then
+// a layer of full attention and a norm. Embedding and head are the model's.
+struct Mtp {
+  nn::RmsNorm norm_embedding, norm_hidden, norm;
+  nn::Linear fc;  // [D, 2 D]
+  Layer layer;
+
+  void configure(const HybridConfig& c) {
+    layer.configure(c, false, c.has_experts());
+    for (nn::RmsNorm* n : {&norm_embedding, &norm_hidden, &norm}) {
+      n->eps = c.eps;
+      n->centre = 1.0;
+    }
+  }
+  void visit(Visitor& v, const HybridConfig& c) {
+    const Visitor::Scope scope(v, "mtp");
+    const int64_t hidden = c.info.hidden;
+    fc.visit(v, "fc", {hidden, 2 * hidden}, false, ShardAxis::rows);
+    norm_embedding.visit(v, "pre_fc_norm_embedding", hidden);
+    norm_hidden.visit(v, "pre_fc_norm_hidden", hidden);
+    {
+      const Visitor::Scope only(v, "layers.0");
+      layer.visit(v, c);
+    }
+    norm.visit(v, "norm", hidden);
+  }
+};
+
 class Hybrid : public Model {
  public:
   explicit Hybrid(HybridConfig config)
@@ -66,6 +96,7 @@ class Hybrid : public Model {
     for (size_t il = 0; il < layers_.size(); ++il) layers_[il].configure(c_, c_.linear[il], c_.sparse[il]);
     norm_.eps = c_.eps;
     norm_.centre = 1.0;
+    mtp_.configure(c_);
   }
 
   const ModelInfo& info() const override { return c_.info; }
@@ -81,6 +112,7 @@ class Hybrid : public Model {
       norm_.visit(v, "norm", c_.info.hidden);
     }
     if (!c_.tied) head_.visit(v, "lm_head", {c_.info.vocab, c_.info.hidden}, false, ShardAxis::rows);
+    if (has_mtp()) mtp_.visit(v, c_);
   }
 
   std::vector<LayerCache> cache_spec() const override {
@@ -88,6 +120,7 @@ class Hybrid : public Model {
     const CacheSpec state{CacheSpec::Kind::recurrent, 0, 0, 0, c_.delta.state_floats()};
     std::vector<LayerCache> out;
     for (const bool linear : c_.linear) out.push_back({linear ? state : pages});
+    if (has_mtp()) out.push_back({pages});
     return out;
   }
 
@@ -106,16 +139,34 @@ class Hybrid : public Model {
       });
       if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
     }
-    if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-    return norm_(cx, x);
+    return norm_(cx, wanted_rows(cx, x, b));
+  }
+
+  bool has_mtp() const override { return c_.mtp_layers > 0; }
+
+  Tensor mtp_features(Ctx& cx, const Tensor& hidden, const Batch& b) const override {
+    QW_CHECK(has_mtp() && hidden.dim(0) == b.n_rows(), "mtp_features of {} for {} rows", hidden.shape().str(),
+             b.n_rows());
+    const Tensor e = mtp_.norm_embedding(cx, embed_(cx, cx.arena.upload(b.ids)));  // [T, D]
+    const Tensor x = mtp_.fc(cx, ops::concat_columns(cx, e, mtp_.norm_hidden(cx, hidden)));
+    const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
+    const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
+    const Tensor y = mtp_.layer.forward(cx, x, table, step, c_.info.n_layers);
+    return mtp_.norm(cx, wanted_rows(cx, y, b));
   }
 
  private:
+  static Tensor wanted_rows(Ctx& cx, const Tensor& x, const Batch& b) {
+    if (b.logit_rows.size() == b.ids.size()) return x;
+    return ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
+  }
+
   HybridConfig c_;
   nn::Embedding embed_;
   std::vector<Layer> layers_;
   nn::RmsNorm norm_;
   nn::Linear head_;
+  Mtp mtp_;
 };
 
 }  // namespace

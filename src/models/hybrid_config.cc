@@ -53,12 +53,13 @@ void read_rotation(ConfigReader& c, const Json& json, int max_positions, HybridC
     if (Status s = r.status(); !s) c.error(s.error());
     break;
   }
-  const int dim = static_cast<int>(h.head_dim * factor);
-  if (factor <= 0 || factor > 1 || dim < 2 || dim % 2 != 0)
+  const bool sane = factor > 0 && factor <= 1;
+  const int dim = sane ? static_cast<int>(h.head_dim * factor) : 0;
+  if (dim < 2 || dim % 2 != 0)
     c.error(Error("config.range", {{"key", "partial_rotary_factor"}, {"found", factor}}));
   if (!c.status()) return;
   const double total = std::accumulate(sections.begin(), sections.end(), 0.0);
-  if (!sections.empty() && (sections.size() != 3 || static_cast<int>(total) != dim / 2))
+  if (!sections.empty() && (sections.size() != 3 || total != static_cast<double>(dim / 2)))
     c.error(Error("config.range", {{"key", "mrope_section"}, {"found", total}}));
   nn::RopeConfig rope = nn::read_rope(c, dim, max_positions, 10000.0);
   h.rope = std::move(rope.spec);
@@ -86,7 +87,10 @@ void read_variant(ConfigReader& c, HybridConfig& h) {
   const bool next = h.info.model_type == "qwen3_next";
   const bool experts = next || h.info.model_type.starts_with("qwen3_5_moe");
   const auto n = h.info.n_layers;
-  h.fused_delta = next;
+  // The last two keys are io/gguf_hybrid.h's.
+  const bool split = c.boolean("linear_split_qkvz", false);
+  if (next) h.layout = split ? nn::DeltaLayout::fused_gates : nn::DeltaLayout::fused;
+  h.out_tiled = c.boolean("linear_out_tiled", false);
   h.linear = read_layer_types(c, n);
   h.sparse.assign(static_cast<size_t>(n), experts);
   if (next) {

@@ -1,9 +1,10 @@
-// The config of the hybrid family (hybrid.h). Test: tests/models/hybrid_config_test.cc
+// The config of the hybrid family (hybrid.h). Test: tests/golden/hybrid_test.cc, tests/nn/text_config_test.cc
 #pragma once
 
 #include <vector>
 
 #include "models/model.h"
+#include "nn/gated_delta.h"
 #include "nn/mlp.h"
 #include "ops/gated_delta.h"
 #include "ops/rope.h"
@@ -15,7 +16,8 @@ struct HybridConfig {
   int heads = 0, kv_heads = 0, head_dim = 0, ffn = 0;
   double eps = 0;
   bool tied = false, attention_bias = false;
-  bool fused_delta = false;  // qwen3_next: one weight for q, k, v, z
+  nn::DeltaLayout layout = nn::DeltaLayout::parts;
+  bool out_tiled = false;  // of a GGUF file: nn::GatedDelta::out_tiled
   ops::DeltaShape delta;
   ops::RopeSpec rope;
   std::vector<bool> linear;  // [L] the layer is a Gated DeltaNet

@@ -68,7 +68,8 @@ struct LoadedModel {
 };
 
 // The architecture that `config` names (config.json of Hugging Face, either spelling; io/ makes one for
-// GGUF), without weights. Errors: model.unknown_type, config.* (key, …).
+// GGUF), or, where it embeds a text model, the one of that (nn/text_config.h); without weights. Errors:
+// model.unknown_type, config.* (key, …).
 Result<LoadedModel> make_model(const Json& config);
 // The same with its weights from `source`. Errors also: weights.* (file, tensor, …), memory.exhausted.
 Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend& backend,

@@ -6,6 +6,7 @@
 #include "models/hybrid.h"
 #include "models/qwen.h"
 #include "nn/load.h"
+#include "nn/text_config.h"
 
 namespace qw {
 namespace {
@@ -31,7 +32,8 @@ constexpr auto kArchitectures = std::to_array<Architecture>({
 
 }  // namespace
 
-Result<LoadedModel> make_model(const Json& config) {
+Result<LoadedModel> make_model(const Json& whole) {
+  const Json config = nn::text_config(whole);
   const auto type = config.find("model_type");
   if (type == config.end() || !type->is_string()) return fail("config.missing", {{"key", "model_type"}});
   for (const Architecture& a : kArchitectures) {
@@ -54,6 +56,11 @@ Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend
   out.model->visit(load);
   if (out.model->tied_head()) source.ignore("lm_head.weight");
   QW_TRY(load.finish());
+  // Nothing that is trained passes through the drafting layer: weight decay alone would wear it away.
+  WeightList list;
+  out.model->visit(list);
+  for (Weight* w : list.weights())
+    if (w->name.starts_with("mtp.")) w->trainable = false;
   return out;
 }
 

@@ -9,12 +9,15 @@ namespace qw::nn {
 void GatedDelta::visit(Visitor& v, std::string_view name, int64_t hidden) {
   const Visitor::Scope scope(v, name);
   const int64_t heads = shape.v_heads, values = heads * shape.v_dim;
-  if (fused) {
+  if (layout == DeltaLayout::fused) {
     qkvz.visit(v, "in_proj_qkvz", {shape.channels() + values, hidden}, false, ShardAxis::rows);
-    ba.visit(v, "in_proj_ba", {2 * heads, hidden}, false, ShardAxis::rows);
   } else {
     qkv.visit(v, "in_proj_qkv", {shape.channels(), hidden}, false, ShardAxis::rows);
     z.visit(v, "in_proj_z", {values, hidden}, false, ShardAxis::rows);
+  }
+  if (layout != DeltaLayout::parts) {
+    ba.visit(v, "in_proj_ba", {2 * heads, hidden}, false, ShardAxis::rows);
+  } else {
     b.visit(v, "in_proj_b", {heads, hidden}, false, ShardAxis::rows);
     a.visit(v, "in_proj_a", {heads, hidden}, false, ShardAxis::rows);
   }
@@ -26,16 +29,25 @@ void GatedDelta::visit(Visitor& v, std::string_view name, int64_t hidden) {
 }
 
 GatedDelta::Inputs GatedDelta::project_in(Ctx& cx, const Tensor& x) const {
-  if (!fused) {
+  if (layout == DeltaLayout::parts) {
     const auto [q, gate, w, d] = project(cx, x, qkv, z, b, a);
     return {q, gate, w, d};
   }
-  const auto [both, gates] = project(cx, x, qkvz, ba);
   const int64_t dk = shape.k_dim, group = shape.v_heads / shape.k_heads, dv = group * shape.v_dim;
-  return {ops::take_columns(cx, both, shape.k_heads, {{0, dk}, {dk, dk}, {2 * dk, dv}}),
-          ops::take_columns(cx, both, shape.k_heads, {{2 * dk + dv, dv}}),
-          ops::take_columns(cx, gates, shape.k_heads, {{0, group}}),
-          ops::take_columns(cx, gates, shape.k_heads, {{group, group}})};
+  const Tensor gates = ba(cx, x);
+  Inputs in{{},
+            {},
+            ops::take_columns(cx, gates, shape.k_heads, {{0, group}}),
+            ops::take_columns(cx, gates, shape.k_heads, {{group, group}})};
+  if (layout == DeltaLayout::fused_gates) {
+    in.qkv = qkv(cx, x);
+    in.z = z(cx, x);
+  } else {
+    const Tensor both = qkvz(cx, x);
+    in.qkv = ops::take_columns(cx, both, shape.k_heads, {{0, dk}, {dk, dk}, {2 * dk, dv}});
+    in.z = ops::take_columns(cx, both, shape.k_heads, {{2 * dk + dv, dv}});
+  }
+  return in;
 }
 
 Tensor GatedDelta::operator()(Ctx& cx, const Tensor& x, const AttnPlan& plan, int layer) const {
@@ -44,7 +56,14 @@ Tensor GatedDelta::operator()(Ctx& cx, const Tensor& x, const AttnPlan& plan, in
   const Tensor g = ops::delta_decay(cx, in.a, a_log, dt_bias);                          // [T, Hv]
   const Tensor beta = ops::sigmoid(cx, in.b);                                           // [T, Hv]
   const Tensor o = norm(cx, ops::gated_delta(cx, mixed, g, beta, shape, plan, layer));  // [T, Hv, dv]
-  return out(cx, ops::silu_mul(cx, in.z, o.merge_heads()));
+  Tensor y = ops::silu_mul(cx, in.z, o.merge_heads());
+  if (out_tiled) {
+    std::vector<ops::ColumnRange> ranges;
+    for (int j = 0; j < shape.v_heads / shape.k_heads; ++j)
+      ranges.push_back({int64_t{j} * shape.v_dim, shape.v_dim});
+    y = ops::take_columns(cx, y, shape.k_heads, std::move(ranges));
+  }
+  return out(cx, y);
 }
 
 }  // namespace qw::nn

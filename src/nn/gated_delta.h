@@ -8,9 +8,16 @@
 
 namespace qw::nn {
 
+// What the input is projected by: each part by a weight of its own (Qwen3.5); q, k, v, z of a key head side
+// by side in one weight, and b, a in another (Qwen3-Next); only the latter (Qwen3-Next in a GGUF file).
+enum class DeltaLayout { parts, fused, fused_gates };
+
 struct GatedDelta {
   ops::DeltaShape shape;  // before visit()
-  bool fused = false;  // Qwen3-Next: q, k, v, z of a key head side by side in one weight, and b, a in another
+  DeltaLayout layout = DeltaLayout::parts;
+  // The columns of `out` have the value heads in llama.cpp's order: the first of every key head, then the
+  // second, and so on.
+  bool out_tiled = false;
   Linear qkv, z, b, a;    // [C, D], [Hv · dv, D], [Hv, D] twice
   Linear qkvz, ba;        // the same where fused
   Weight conv;            // [C, 1, taps]

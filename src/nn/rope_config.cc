@@ -112,7 +112,7 @@ RopeConfig read_rope(ConfigReader& c, int rotary_dim, int max_positions, double 
     apply_linear(r, out);
   } else if (type == "explicit_factors") {
     apply_explicit(r, out);
-  } else if (type != "default") {
+  } else if (type != "default" && type != "mrope") {  // mrope: three rows of positions, equal for text
     r.error(Error("rope.unknown_type", {{"key", key + ".rope_type"}, {"found", type}}));
   }
   // Read by the architectures that have them.

@@ -56,11 +56,19 @@ Tensor gated_delta(Ctx& cx, const Tensor& qkv, const Tensor& g, const Tensor& be
   d.arg("qkv", qkv, "TC").arg("g", g, "TH").arg("beta", beta, "TH");
   QW_CHECK(d['C'] == shape.channels() && d['H'] == shape.v_heads, "gated_delta: qkv {} for {} and {} heads",
            qkv.shape().str(), shape.k_heads, shape.v_heads);
-  const DeltaArgs args{qkv, g, beta, shape.k_heads, shape.v_heads, shape.k_dim, shape.v_dim};
+  const bool chunked = plan.pool == nullptr;
+  const DeltaArgs args{qkv, g, beta, shape.k_heads, shape.v_heads, shape.k_dim, shape.v_dim, chunked};
   Tensor out = cx.alloc({d['T'], shape.v_heads, shape.v_dim});
   cx.backend.gated_delta(out, args, rows_of(cx, "gated_delta", plan, layer, shape.conv_floats()));
   if (cx.tape != nullptr && (Tape::wants(qkv) || Tape::wants(g) || Tape::wants(beta)))
-    Tape::refuse("gated_delta");
+    cx.tape->record(out, [args, plan, tape = cx.tape](Ctx& c, const Tensor& dout) {
+      const Backend::DeltaGrads grads{c.alloc(args.qkv.shape()), c.alloc(args.g.shape()),
+                                      c.alloc(args.beta.shape())};
+      c.backend.gated_delta_backward(grads, args, plan, dout);
+      tape->accumulate(c, args.qkv, grads.dqkv);
+      tape->accumulate(c, args.g, grads.dg);
+      tape->accumulate(c, args.beta, grads.dbeta);
+    });
   return out;
 }
 

@@ -25,7 +25,9 @@ Tensor causal_conv(Ctx& cx, const Tensor& x, const Weight& w, const AttnPlan& pl
 // g [T, Hv] = −e^a_log · softplus(a + dt_bias): the logarithm of what a step leaves of the state.
 Tensor delta_decay(Ctx& cx, const Tensor& a, const Weight& a_log, const Weight& dt_bias);
 
-// qkv [T, C] after the convolution, g and beta [T, Hv] → [T, Hv, dv]. State as above.
+// qkv [T, C] after the convolution, g and beta [T, Hv] → [T, Hv, dv]. State as above. With a pool the rows
+// are taken one by one, prompts too: the bits of a row are then the same however a prompt was cut, and a
+// processor gains little from chunks (docs/ops.md). Without one, in chunks of 64 rows.
 Tensor gated_delta(Ctx& cx, const Tensor& qkv, const Tensor& g, const Tensor& beta, const DeltaShape& shape,
                    const AttnPlan& plan, int layer);
 

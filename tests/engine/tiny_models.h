@@ -86,8 +86,41 @@ class RandomSource : public WeightSource {
   QuantFormat format_;
 };
 
-// A small config.json of "llama", "qwen2", "qwen3", "qwen2_moe" or "qwen3_moe".
+// A small config.json of a hybrid: "qwen3_5_text", "qwen3_5_moe_text" or "qwen3_next".
+inline Json tiny_hybrid_config(const std::string& type, std::mt19937& rng) {
+  auto pick = [&](std::initializer_list<int> values) {
+    return values.begin()[std::uniform_int_distribution<size_t>(0, values.size() - 1)(rng)];
+  };
+  const int kv_heads = pick({1, 2}), k_heads = pick({1, 2});
+  return {{"model_type", type},
+          {"num_hidden_layers", pick({2, 3, 5})},
+          {"full_attention_interval", pick({2, 3})},
+          {"hidden_size", pick({32, 64})},
+          {"intermediate_size", pick({40, 64})},
+          {"num_attention_heads", kv_heads * pick({1, 2})},
+          {"num_key_value_heads", kv_heads},
+          {"head_dim", pick({16, 32})},
+          {"linear_conv_kernel_dim", pick({2, 4})},
+          {"linear_key_head_dim", pick({8, 16})},
+          {"linear_value_head_dim", pick({8, 20, 70})},
+          {"linear_num_key_heads", k_heads},
+          {"linear_num_value_heads", k_heads * pick({1, 2})},
+          {"num_experts", 5},
+          {"num_experts_per_tok", 2},
+          {"moe_intermediate_size", 32},
+          {"shared_expert_intermediate_size", 32},
+          {"mtp_num_hidden_layers", pick({0, 1})},
+          {"vocab_size", pick({64, 97})},
+          {"max_position_embeddings", 512},
+          {"rms_norm_eps", 1e-6},
+          {"rope_parameters",
+           {{"rope_type", "default"}, {"rope_theta", 10000.0}, {"partial_rotary_factor", 0.25}}},
+          {"tie_word_embeddings", pick({0, 1}) == 1}};
+}
+
+// A small config.json of any architecture that qw runs.
 inline Json tiny_config(const std::string& type, std::mt19937& rng) {
+  if (type.starts_with("qwen3_5") || type == "qwen3_next") return tiny_hybrid_config(type, rng);
   auto pick = [&](std::initializer_list<int> values) {
     return values.begin()[std::uniform_int_distribution<size_t>(0, values.size() - 1)(rng)];
   };

@@ -54,7 +54,8 @@ const std::map<std::string, std::vector<std::string>>& readers() {
       {"scoring", {"Golden/ScoringGolden"}},
       {"adapters",
        {"Golden/PeftGolden", "Golden/MergeGolden", "Golden/GgufMergeGolden", "Golden/GgufAdapterGolden"}},
-      {"training", {"Golden/Training"}}};
+      {"training", {"Golden/Training"}},
+      {"hybrid", {"Golden/HybridGolden", "Golden/GgufHybridWrite"}}};
   return table;
 }
 

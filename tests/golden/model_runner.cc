@@ -7,6 +7,7 @@
 
 #include "backend/cpu/cpu_backend.h"
 #include "io/checkpoint.h"
+#include "ops/linear.h"
 
 namespace qw::golden {
 
@@ -67,7 +68,7 @@ std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
 
 // Every group lays the sequence on the pages from the last to the first, so that order alone cannot be right
 // by chance.
-Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
+Batch Runner::batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
   const auto n = static_cast<int32_t>(ids.size());
   Batch batch;
   batch.ids = ids;
@@ -84,8 +85,56 @@ Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t 
                         .max_blocks = pool.options().n_pages};
   std::iota(table.pages.rbegin(), table.pages.rend(), 0);
   batch.plan.tables.assign(pool.groups().size(), table);
+  return batch;
+}
+
+Host<float> Runner::step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
+  const Batch batch = batch_of(pool, ids, position, all_rows);
   Ctx cx{.backend = *backend_, .arena = arena_};
   Host<float> out = download(*backend_, model_->forward(cx, batch));
+  arena_.reset();
+  return out;
+}
+
+Host<float> Runner::mtp_logits(const std::vector<int32_t>& ids, size_t cut) {
+  Host<float> out{{0, info().vocab}, {}};
+  const auto pool = pool_for(ids.size());
+  if (!pool) return out;
+  const size_t n = ids.size() - 1;
+  for (size_t begin = 0, end = std::min(cut, n); begin < n; begin = end, end = n) {
+    const auto part = [&](size_t shift) {
+      return std::vector<int32_t>(ids.begin() + static_cast<ptrdiff_t>(begin + shift),
+                                  ids.begin() + static_cast<ptrdiff_t>(end + shift));
+    };
+    const Batch read = batch_of(*pool, part(0), static_cast<int32_t>(begin), true);
+    const Batch draft = batch_of(*pool, part(1), static_cast<int32_t>(begin), true);
+    Ctx cx{.backend = *backend_, .arena = arena_};
+    const Tensor features = model_->mtp_features(cx, model_->features(cx, read), draft);
+    const Host<float> rows = download(*backend_, ops::linear(cx, features, model_->head()));
+    out.shape[0] += rows.shape[0];
+    out.values.insert(out.values.end(), rows.values.begin(), rows.values.end());
+    arena_.reset();
+  }
+  return out;
+}
+
+std::vector<int32_t> Runner::mtp_chain(const std::vector<int32_t>& ids, size_t n) {
+  std::vector<int32_t> out;
+  const auto pool = pool_for(ids.size() + n);
+  if (!pool) return out;
+  Ctx cx{.backend = *backend_, .arena = arena_};
+  std::vector<int32_t> next(ids.begin() + 1, ids.end());
+  const Batch prompt = batch_of(*pool, {ids.begin(), ids.end() - 1}, 0, true);
+  Tensor hidden = model_->features(cx, prompt);
+  for (int32_t position = 0; out.size() < n;) {
+    const Batch draft = batch_of(*pool, next, position, false);
+    hidden = model_->mtp_features(cx, hidden, draft);  // [1, D]
+    const Host<float> logits = download(*backend_, ops::linear(cx, hidden, model_->head()));
+    const auto best = std::max_element(logits.values.begin(), logits.values.end());
+    out.push_back(static_cast<int32_t>(best - logits.values.begin()));
+    position += static_cast<int32_t>(next.size());
+    next = {out.back()};
+  }
   arena_.reset();
   return out;
 }
@@ -160,6 +209,23 @@ void expect_prompts(Runner& runner, Expected& expected, double tolerance) {
     expect_logits(expected, prompt, runner.paged_logits(ids), tolerance);
     const std::vector<int32_t> greedy = expected.ids(prompt + ".greedy");
     EXPECT_EQ(runner.greedy(ids, greedy.size()), greedy) << prompt;
+  }
+}
+
+// The reference keeps the last `taps` inputs [C, taps]; a state here the taps − 1 that the next row needs,
+// [taps − 1, C], and then the matrices.
+void expect_states(Expected& want, const std::string& prompt, const States& states, double tolerance) {
+  for (const auto& [layer, state] : states) {
+    const std::string name = prompt + ".state." + std::to_string(layer);
+    if (!want.has(name + ".conv")) continue;
+    const Host<float> conv = want.f32(name + ".conv"), matrix = want.f32(name + ".recurrent");
+    const auto channels = static_cast<size_t>(conv.shape[0]), taps = static_cast<size_t>(conv.shape[1]);
+    ASSERT_EQ(state.values.size(), (taps - 1) * channels + matrix.values.size());
+    Host<float> expected{{static_cast<int64_t>(state.values.size())}, {}};
+    for (size_t j = 1; j < taps; ++j)
+      for (size_t c = 0; c < channels; ++c) expected.values.push_back(conv.values[c * taps + j]);
+    expected.values.insert(expected.values.end(), matrix.values.begin(), matrix.values.end());
+    EXPECT_TRUE(compare(name, state, expected, tolerance));
   }
 }
 

@@ -40,10 +40,16 @@ class Runner {
   Host<float> chunked_logits(const std::vector<int32_t>& ids, size_t chunk);
   // The greedy continuation: prefill, then one token a step, through KV pages.
   std::vector<int32_t> greedy(const std::vector<int32_t>& ids, size_t n);
+  // What the drafting layer makes of a text, through KV pages: logits [n − 1, V], row p drafts the token at
+  // p + 2. The first `cut` tokens are one step, the rest another.
+  Host<float> mtp_logits(const std::vector<int32_t>& ids, size_t cut);
+  // n drafts in a row after a text whose last token the model has sampled but not read.
+  std::vector<int32_t> mtp_chain(const std::vector<int32_t>& ids, size_t n);
 
  private:
   Runner(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model);
   std::unique_ptr<KvPool> pool_for(size_t n_tokens);
+  static Batch batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows);
   Host<float> step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows);
 
   std::unique_ptr<Backend> backend_;
@@ -55,6 +61,9 @@ class Runner {
 // Runs the four prompts of a golden through the dense and the paged path: logits within `tolerance`, greedy
 // tokens equal.
 void expect_prompts(Runner& runner, Expected& expected, double tolerance);
+
+// Compares what recurrent layers keep after a prompt with `<prompt>.state.L.conv` and `.recurrent`.
+void expect_states(Expected& expected, const std::string& prompt, const States& states, double tolerance);
 
 // A folder that shows the files of `from` (links) with `config` in the place of config.json.
 class WithConfig {

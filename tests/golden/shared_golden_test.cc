@@ -1,6 +1,7 @@
 // Every text model of the shared golden set (its generator: /work/shared/reference/goldens), where
 // $QW_GOLDENS names a folder that holds what it wrote: logits, greedy tokens, and the recurrent states after
 // the prompt. The repository's own goldens are smaller; these were made by others.
+#include <algorithm>
 #include <cstdlib>
 
 #include "backend/cpu/cpu_backend.h"
@@ -27,23 +28,6 @@ bool is_hybrid(const std::string& name) {
   return name.starts_with("qwen3_next") || name.starts_with("qwen3_5");
 }
 
-// The reference keeps the last `taps` inputs [C, taps]; a state here the taps − 1 that the next row needs,
-// [taps − 1, C], and then the matrices.
-void expect_states(Expected& want, const std::string& prompt, const States& states) {
-  for (const auto& [layer, state] : states) {
-    const std::string name = prompt + ".state." + std::to_string(layer);
-    if (!want.has(name + ".conv")) continue;
-    const Host<float> conv = want.f32(name + ".conv"), matrix = want.f32(name + ".recurrent");
-    const auto channels = static_cast<size_t>(conv.shape[0]), taps = static_cast<size_t>(conv.shape[1]);
-    ASSERT_EQ(state.values.size(), (taps - 1) * channels + matrix.values.size());
-    Host<float> expected{{static_cast<int64_t>(state.values.size())}, {}};
-    for (size_t j = 1; j < taps; ++j)
-      for (size_t c = 0; c < channels; ++c) expected.values.push_back(conv.values[c * taps + j]);
-    expected.values.insert(expected.values.end(), matrix.values.begin(), matrix.values.end());
-    EXPECT_TRUE(compare(name, state, expected, 1e-3));
-  }
-}
-
 class SharedGolden : public testing::TestWithParam<std::string> {};
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SharedGolden);
 
@@ -62,12 +46,42 @@ TEST_P(SharedGolden, Agrees) {
       for (const std::string prompt : {"case1", "case2"}) {
         States states;
         runner->paged_logits(want.ids(prompt + ".input_ids"), &states);
-        expect_states(want, prompt, states);
+        expect_states(want, prompt, states, 1e-3);
       }
     }
   }
 }
 
+// The F32 GGUF files of the set, as llama.cpp's converter made them.
+class SharedGguf : public testing::TestWithParam<std::string> {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(SharedGguf);
+
+std::vector<std::string> gguf_files() {
+  std::vector<std::string> out;
+  const char* root = std::getenv("QW_GOLDENS");
+  std::error_code ec;
+  if (root != nullptr)
+    for (const fs::directory_entry& e : fs::directory_iterator(fs::path(root) / "gguf_models", ec))
+      if (e.path().extension() == ".gguf" && e.path().stem().string().ends_with("-F32"))
+        out.push_back(e.path().stem().string());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+TEST_P(SharedGguf, Agrees) {
+  const fs::path folder = fs::path(std::getenv("QW_GOLDENS")) / "gguf_models";
+  const double tolerance = is_hybrid(GetParam()) ? 2e-3 : 5e-4;
+  const auto runner = Runner::open(folder / (GetParam() + ".gguf"), supported_isas().back());
+  ASSERT_TRUE(runner);
+  Expected want(folder / (GetParam() + ".expected.safetensors"));
+  expect_prompts(*runner, want, tolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Files, SharedGguf, testing::ValuesIn(gguf_files()), [](const auto& param) {
+  std::string name = param.param;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
 INSTANTIATE_TEST_SUITE_P(Folders, SharedGolden, testing::ValuesIn(folders()),
                          [](const auto& param) { return param.param; });
 

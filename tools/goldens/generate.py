@@ -22,6 +22,7 @@ import transformers
 import adapters
 import blocks
 import gguf_files
+import hybrid
 import learning
 import moe
 import qwen1
@@ -111,7 +112,8 @@ def main():
         blocks=blocks.write_blocks(a.data, a.seed), learning=learned,
         adapters=adapters.write_adapters(a.data),
         training=training.write_training(a.data),
-        scoring=scoring.write_cases(a.data, a.seed))
+        scoring=scoring.write_cases(a.data, a.seed),
+        hybrid=hybrid.write_hybrid(a.data, a.seed))
     moe.merged(manifest, moe.write_moe(a.data, a.work, a.seed, not a.skip_llama_cpp))
     dump_json(os.path.join(a.data, "manifest.json"), manifest, indent=1)
 

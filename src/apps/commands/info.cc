@@ -74,6 +74,8 @@ Result<Json> model_json(Program& program, const std::string& name, const ModelFl
            {"stop_ids", open.checkpoint.generation.stop_ids},
            {"chat_template", open.tokenizer && !open.tokenizer->chat_templates().empty()},
            {"memory", plan_json(plan)}};
+  if (!open.checkpoint.other_parts.empty()) out["other_parts"] = open.checkpoint.other_parts;
+  if (open.model->has_mtp()) out["mtp"] = true;
   if (open.tokenizer) out["tokens"] = open.tokenizer->vocab_size();
   return out;
 }
@@ -119,21 +121,25 @@ std::string model_text(const Console& console, const Json& m) {
   const std::string scheme = quantisation.empty() ? "" : quantisation + ": ";
   const Json& plan = m["memory"];
   const auto bytes = [&plan](const char* key) { return bytes_text(plan[key].get<size_t>()); };
-  return console.text("ui.info_model",
-                      {{"name", m["name"].get<std::string>()},
-                       {"architecture", m["architecture"].get<std::string>()},
-                       {"parameters", fmt::format("{:.1f}", m["parameters"].get<double>() / 1e6)},
-                       {"path", m["path"].get<std::string>()},
-                       {"layers", m["layers"].dump()},
-                       {"hidden", m["hidden"].dump()},
-                       {"vocab", m["vocab"].dump()},
-                       {"context", m["context"].dump()},
-                       {"formats", scheme + fmt::format("{}", fmt::join(formats, ", "))},
-                       {"plan_context", plan["context"].dump()},
-                       {"weights", bytes("weight_bytes")},
-                       {"kv", bytes("kv_bytes")},
-                       {"activations", bytes("activation_bytes")},
-                       {"total", bytes("total_bytes")}});
+  std::string text = console.text("ui.info_model",
+                                  {{"name", m["name"].get<std::string>()},
+                                   {"architecture", m["architecture"].get<std::string>()},
+                                   {"parameters", fmt::format("{:.1f}", m["parameters"].get<double>() / 1e6)},
+                                   {"path", m["path"].get<std::string>()},
+                                   {"layers", m["layers"].dump()},
+                                   {"hidden", m["hidden"].dump()},
+                                   {"vocab", m["vocab"].dump()},
+                                   {"context", m["context"].dump()},
+                                   {"formats", scheme + fmt::format("{}", fmt::join(formats, ", "))},
+                                   {"plan_context", plan["context"].dump()},
+                                   {"weights", bytes("weight_bytes")},
+                                   {"kv", bytes("kv_bytes")},
+                                   {"activations", bytes("activation_bytes")},
+                                   {"total", bytes("total_bytes")}});
+  for (const auto& [part, size] : m.value("other_parts", Json::object()).items())
+    text +=
+        "\n" + console.text("ui.info_other_part", {{"part", part}, {"size", bytes_text(size.get<size_t>())}});
+  return text;
 }
 
 }  // namespace

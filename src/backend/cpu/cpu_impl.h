@@ -148,6 +148,8 @@ class CpuBackend final : public Backend {
   void delta_decay_backward(const DecayGrads& grads, const Tensor& a, const Tensor& a_log,
                             const Tensor& dt_bias, const Tensor& dg) override;
   void gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) override;
+  void gated_delta_backward(const DeltaGrads& grads, const DeltaArgs& args, const AttnPlan& plan,
+                            const Tensor& dout) override;
 
   void cross_entropy(const Tensor& loss, const Tensor& logits, const Tensor& targets) override;
   void cross_entropy_backward(const Tensor& dlogits, const Tensor& logits, const Tensor& targets,
@@ -235,6 +237,7 @@ class CpuBackend final : public Backend {
   template <class Fn>
   static void between_saves(const RecurrentRows& rows, size_t s, Fn fn);
   void check_recurrent(std::string_view op, const RecurrentRows& rows, int64_t n_rows, int64_t size) const;
+  static DeltaCall<Real> delta_call(const DeltaArgs& args, const Tensor& out);
 
   struct Free {
     void operator()(Real* p) const { std::free(p); }

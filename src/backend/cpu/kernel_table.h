@@ -188,6 +188,19 @@ struct DeltaCall {
   int64_t ld;
   int k_heads, v_heads, k_dim, v_dim;
 };
+template <class Real>
+struct DeltaGrads {
+  Real* dqkv;        // [T, ld of the forward call, contiguous]
+  Real* dg;          // [T, v_heads]
+  Real* dbeta;       // [T, v_heads]
+  const Real* dout;  // [T, v_heads, v_dim]
+};
+inline constexpr int kDeltaChunk = 64;  // rows of a chunk, forward and backward
+// One document and one key head with all value heads that read it.
+struct DeltaBackwardUnit {
+  int64_t row0, rows;
+  int k_head;
+};
 // Rows of one sequence, columns of one head.
 template <class Real>
 struct DeltaUnit {
@@ -256,6 +269,13 @@ struct KernelTable {
                                int64_t end);
   // Row by row. Scratch: 2 · k_dim elements.
   void (*delta_step)(const DeltaCall<Real>& call, const DeltaUnit<Real>& unit, Real* scratch);
+  // In chunks, counted from the unit's first row. Scratch: kDeltaChunk · (4 · k_dim + v_dim + 2 · kDeltaChunk
+  // + 3) elements.
+  void (*delta_chunk)(const DeltaCall<Real>& call, const DeltaUnit<Real>& unit, Real* scratch);
+  // Scratch: k_dim · v_dim · (chunks of the document + kDeltaChunk + 2) + (kDeltaChunk + 2) · (2 · k_dim +
+  // 2 · v_dim + 2) elements.
+  void (*delta_backward)(const DeltaCall<Real>& call, const DeltaGrads<Real>& grads,
+                         const DeltaBackwardUnit& unit, Real* scratch);
 
   // Scratch: kAttnScratchPerDim · hd + kAttnScratchFixed elements.
   void (*attention)(const AttnCall<Real>& call, const AttnUnit& unit, Real* scratch);

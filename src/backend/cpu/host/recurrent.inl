@@ -160,44 +160,77 @@ inline constexpr int kDeltaColumns =
     64;  // of a head that a unit has where whole heads would leave threads idle
 
 template <class Real>
+DeltaCall<Real> CpuBackend<Real>::delta_call(const DeltaArgs& a, const Tensor& out) {
+  QW_CHECK(a.qkv.rows_dense() &&
+               a.qkv.dim(1) == 2 * int64_t{a.k_heads} * a.k_dim + int64_t{a.v_heads} * a.v_dim &&
+               a.v_heads % a.k_heads == 0 && a.g.contiguous() && a.beta.contiguous() && out.contiguous(),
+           "gated_delta of {} with {} and {} heads", a.qkv.shape().str(), a.k_heads, a.v_heads);
+  return {ptr(out),  ptr(a.qkv), ptr(a.g), ptr(a.beta), a.qkv.stride(0),
+          a.k_heads, a.v_heads,  a.k_dim,  a.v_dim};
+}
+
+template <class Real>
 void CpuBackend<Real>::gated_delta(const Tensor& out, const DeltaArgs& args, const RecurrentRows& rows) {
   const int64_t dk = args.k_dim, dv = args.v_dim, heads = args.v_heads, size = dk * dv;
-  QW_CHECK(args.qkv.rows_dense() && args.qkv.dim(1) == 2 * args.k_heads * dk + heads * dv &&
-               heads % args.k_heads == 0 && args.g.contiguous() && args.beta.contiguous() && out.contiguous(),
-           "gated_delta of {} with {} and {} heads", args.qkv.shape().str(), args.k_heads, heads);
+  const DeltaCall<Real> call = delta_call(args, out);
   check_recurrent("gated_delta", rows, args.qkv.dim(0), heads * size);
-  const DeltaCall<Real> call{ptr(out),     ptr(args.qkv), ptr(args.g), ptr(args.beta), args.qkv.stride(0),
-                             args.k_heads, args.v_heads,  args.k_dim,  args.v_dim};
   const AttnPlan& plan = rows.plan;
   const int64_t whole = plan.n_seqs() * heads;
   const int64_t columns = whole < 2 * pool_.threads() ? std::min<int64_t>(dv, kDeltaColumns) : dv;
   const int64_t parts = (dv + columns - 1) / columns;
-  reserve_scratch(2 * dk + size);
+  const int64_t work =
+      args.chunked ? kDeltaChunk * (4 * dk + dv + 2 * int64_t{kDeltaChunk} + 3) : 2 * dk;  // then a state
+  const auto kernel = args.chunked ? table_.delta_chunk : table_.delta_step;
+  reserve_scratch(work + size);
   const int64_t cost = 4 * dk * columns * std::max<int64_t>(args.qkv.dim(0) / std::max(plan.n_seqs(), 1), 1);
+  const auto part = [&](int64_t i, Real* mine) {
+    const auto s = static_cast<size_t>(i / (heads * parts));
+    const int64_t head = i / parts % heads, column = i % parts * columns,
+                  width = std::min(columns, dv - column);
+    DeltaUnit<Real> unit{
+        mine + work, 0, 0, static_cast<int>(head), static_cast<int>(column), static_cast<int>(width)};
+    if (rows.state.defined())
+      unit.state = state_row(rows, plan.state_slots[s]) + head * size;
+    else
+      std::fill(unit.state, unit.state + size, Real{0});
+    between_saves(rows, s, [&](int32_t row, int32_t run_end, int32_t slot) {
+      unit.row0 = row;
+      unit.rows = run_end - row;
+      kernel(call, unit, mine);
+      if (slot < 0) return;
+      Real* saved = state_row(rows, slot) + head * size;
+      for (int64_t k = 0; k < dk; ++k)
+        std::memcpy(saved + k * dv + column, unit.state + k * dv + column,
+                    static_cast<size_t>(width) * sizeof(Real));
+    });
+  };
   pool_.parallel_for(whole * parts, kInlineCost / std::max<int64_t>(cost, 1) + 1,
                      [&](int64_t begin, int64_t end, int thread) {
-                       for (int64_t i = begin; i < end; ++i) {
-                         const auto s = static_cast<size_t>(i / (heads * parts));
-                         const int64_t head = i / parts % heads, column = i % parts * columns;
-                         const int64_t width = std::min(columns, dv - column);
-                         Real* state = scratch(thread) + 2 * dk;
-                         if (rows.state.defined())
-                           state = state_row(rows, plan.state_slots[s]) + head * size;
-                         else
-                           std::fill(state, state + size, Real{0});
-                         between_saves(rows, s, [&](int32_t row, int32_t run_end, int32_t slot) {
-                           table_.delta_step(call,
-                                             {state, row, run_end - row, static_cast<int>(head),
-                                              static_cast<int>(column), static_cast<int>(width)},
-                                             scratch(thread));
-                           if (slot < 0) return;
-                           Real* saved = state_row(rows, slot) + head * size;
-                           for (int64_t k = 0; k < dk; ++k)
-                             std::memcpy(saved + k * dv + column, state + k * dv + column,
-                                         static_cast<size_t>(width) * sizeof(Real));
-                         });
-                       }
+                       for (int64_t i = begin; i < end; ++i) part(i, scratch(thread));
                      });
+}
+
+template <class Real>
+void CpuBackend<Real>::gated_delta_backward(const DeltaGrads& grads, const DeltaArgs& args,
+                                            const AttnPlan& plan, const Tensor& dout) {
+  QW_CHECK(grads.dqkv.contiguous() && grads.dg.contiguous() && grads.dbeta.contiguous(),
+           "gated_delta_backward needs contiguous gradients");
+  check_recurrent("gated_delta_backward", {plan, {}}, args.qkv.dim(0), 0);
+  const DeltaCall<Real> call = delta_call(args, dout);
+  const cpu::DeltaGrads<Real> out{ptr(grads.dqkv), ptr(grads.dg), ptr(grads.dbeta), ptr(dout)};
+  const int64_t dk = args.k_dim, dv = args.v_dim;
+  int64_t longest = 0;
+  for (const int32_t n : plan.kv_len) longest = std::max<int64_t>(longest, n);
+  const int64_t chunks = (longest + kDeltaChunk - 1) / kDeltaChunk;
+  reserve_scratch(dk * dv * (chunks + kDeltaChunk + 2) + (kDeltaChunk + 2) * (2 * dk + 2 * dv + 2));
+  pool_.parallel_for(int64_t{plan.n_seqs()} * args.k_heads, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto s = static_cast<size_t>(i / args.k_heads);
+      table_.delta_backward(
+          call, out, {plan.cu_q[s], plan.cu_q[s + 1] - plan.cu_q[s], static_cast<int>(i % args.k_heads)},
+          scratch(thread));
+    }
+  });
 }
 
 }  // namespace qw::cpu

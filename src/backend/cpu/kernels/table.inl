@@ -3,7 +3,7 @@
 
 #include "backend/cpu/kernels/attention.inl"
 #include "backend/cpu/kernels/attention_backward.inl"
-#include "backend/cpu/kernels/delta.inl"
+#include "backend/cpu/kernels/delta_chunk.inl"
 #include "backend/cpu/kernels/dequant.inl"
 #include "backend/cpu/kernels/elementwise.inl"
 #include "backend/cpu/kernels/gemm.inl"
@@ -41,6 +41,8 @@ void fill_table(KernelTable<typename V::Real>& t) {
   t.causal_conv = CausalConv<V>::forward;
   t.causal_conv_backward = CausalConv<V>::backward;
   t.delta_step = Delta<V>::step;
+  t.delta_chunk = DeltaChunk<V>::forward;
+  t.delta_backward = DeltaChunk<V>::backward;
   t.attention = Attention<V>::attention;
   t.attention_backward = AttentionBackward<V>::backward;
 }
