@@ -110,7 +110,7 @@ Status report(Program& program, int64_t n_tokens, int64_t window, Score& score) 
   if (compared)
     text += fmt::format("\n{}", program.console().text(
                                     "ui.divergence", {{"mean", fmt::format("{:.5f}", distance.mean)},
-                                                      {"p99", fmt::format("{:.4f}", distance.p99)},
+                                                      {"most", fmt::format("{:.4f}", distance.p99)},
                                                       {"same", fmt::format("{:.2f}", 100 * distance.same)}}));
   return program.console().write(fmt::format("{}\n", text));
 }
