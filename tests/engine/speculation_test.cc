@@ -197,7 +197,7 @@ TEST_P(SpeculationTest, WhatCannotDraftIsSaid) {
     const auto r = Engine::create(model, *backend, o);
     return r ? "none" : r.error().code();
   };
-  EXPECT_EQ(code({.draft = DraftSource::mtp}), "engine.no_mtp");
+  EXPECT_EQ(code({.draft = DraftSource::mtp}), model->has_mtp() ? "none" : "engine.no_mtp");
   std::mt19937 rng(8);
   Json config = test::tiny_config("qwen2", rng);
   config["vocab_size"] = 2000;
@@ -250,6 +250,15 @@ class Markov : public Model {
   ModelInfo info_;
   Weight embed_;
 };
+
+TEST_P(SpeculationTest, SameTextWithTheLayerOfRealHybrids) {
+  if (!GetParam().starts_with("qwen3_")) GTEST_SKIP() << "has no such layer";
+  std::mt19937 rng(5);
+  Json config = test::tiny_config(GetParam(), rng);
+  config["mtp_num_hidden_layers"] = 1;
+  model = test::tiny_model(config, *backend, 2);
+  expect_same_text({.draft = DraftSource::mtp, .max_draft = 3});
+}
 
 TEST_P(SpeculationTest, SameTextWithTheModelsOwnLayer) {
   model = std::make_shared<Markov>(*backend);
@@ -350,7 +359,8 @@ TEST_P(SpeculationTest, TheDistributionIsThatOfTheModel) {
   EXPECT_GT(engine->stats().drafted_tokens - engine->stats().accepted_drafts, 10);
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, SpeculationTest, testing::Values("qwen3", "toy"),
+INSTANTIATE_TEST_SUITE_P(Models, SpeculationTest,
+                         testing::Values("qwen3", "toy", "qwen3_5_text", "qwen3_next"),
                          [](const auto& param) { return param.param; });
 
 }  // namespace
