@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "io/gguf_export.h"
+#include "io/gguf_hybrid.h"
 #include "io/gguf_keys.h"
 #include "io/gguf_names.h"
 #include "io/gguf_writer.h"
@@ -252,6 +253,7 @@ std::pair<std::vector<float>, std::vector<float>> factors_of(const Stack& stack,
 
 Result<LoraAdapter> read_adapter(const fs::path& path, const Json& config,
                                  const std::vector<Weight*>& weights, Backend& backend, bool trainable) {
+  QW_TRY(check_hub_layout(config));
   std::error_code ec;
   if (!fs::is_regular_file(path, ec)) return read_peft_adapter(path, weights, backend, trainable);
   QW_TRY(const auto file, GgufFile::open(path));

@@ -202,11 +202,17 @@ class Builder {
     config_["linear_value_head_dim"] = v_dim;
     if (arch_.name == "qwen3next") {
       config_["linear_split_qkvz"] = true;
-    } else if (const GgufTensor* out = find(".ssm_out.weight");
-               out != nullptr && out->type->format && heads != k_heads) {
-      config_["linear_out_tiled"] = v_dim % traits(*out->type->format).block != 0;
+    } else if (heads != k_heads && spans_heads(v_dim)) {
+      config_["linear_out_tiled"] = true;
     }
     return {};
+  }
+  // A file mixes formats: where one layer's blocks span two heads, the columns of all stay as they are.
+  bool spans_heads(int64_t v_dim) const {
+    for (const auto& [name, t] : file_.tensors())
+      if (name.ends_with(".ssm_out.weight") && t.type->format && v_dim % traits(*t.type->format).block != 0)
+        return true;
+    return false;
   }
 
   Status add_experts() {
@@ -374,6 +380,13 @@ Result<Json> gguf_hybrid_config(const GgufFile& file, const std::optional<GgufTo
   for (const Architecture& a : kArchitectures)
     if (name && a.name == *name) return Builder(file, a).run(tokenizer);
   return fail("gguf.architecture", {{"file", keys.name()}, {"found", name.value_or("")}});
+}
+
+Status check_hub_layout(const Json& config) {
+  for (const char* key : {"linear_split_qkvz", "linear_out_tiled"})
+    if (const auto it = config.find(key); it != config.end() && *it == true)
+      return fail("gguf.own_layout", {{"key", key}});
+  return {};
 }
 
 std::optional<std::string> gguf_hybrid_tensor(const Json& config, std::string_view gguf_name,

@@ -29,4 +29,8 @@ Result<Json> gguf_hybrid_config(const GgufFile& file, const std::optional<GgufTo
 std::optional<std::string> gguf_hybrid_tensor(const Json& config, std::string_view gguf_name,
                                               StoredTensor& t);
 
+// Weights of such a file may lie in an order that Hugging Face folders and adapters do not have (the two keys
+// above). Errors: gguf.own_layout (args key).
+Status check_hub_layout(const Json& config);
+
 }  // namespace qw

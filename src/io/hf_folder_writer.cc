@@ -11,6 +11,7 @@
 #include "base/atomic_file.h"
 #include "base/mmap.h"
 #include "io/encode.h"
+#include "io/gguf_hybrid.h"
 #include "io/safetensors_writer.h"
 #include "io/stacked_experts.h"
 #include "io/staged_folder.h"
@@ -213,6 +214,7 @@ void remove_old_weights(const fs::path& folder, const std::set<std::string>& wri
 
 Status write_hf_folder(const fs::path& folder, const HfFolderPlan& plan, WeightRows& rows,
                        const WriteProgress& progress) {
+  QW_TRY(check_hub_layout(plan.config));
   int64_t total = 0;
   for (const WeightRows::Item& item : rows.items())
     total += item.shape.elements() * traits(plan.format).block_bytes;

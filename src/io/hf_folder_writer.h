@@ -23,8 +23,8 @@ struct HfFolderPlan {
 };
 
 // Into a folder that is there, its other files stay, but for weights of an earlier write. Errors: file.write,
-// file.open, file.no_space (args file, needed, free), save.overflow (tensor, format: a number too large for
-// f16).
+// file.open, gguf.own_layout, file.no_space (args file, needed, free), save.overflow (tensor, format: a
+// number too large for f16).
 Status write_hf_folder(const std::filesystem::path& folder, const HfFolderPlan& plan, WeightRows& rows,
                        const WriteProgress& progress = {});
 

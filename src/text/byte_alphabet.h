@@ -1,5 +1,6 @@
 // The byte alphabet of byte-level BPE (bytes_to_unicode of openai/gpt-2 encoder.py): each byte has a
-// printable character that stands for it in vocabulary files ("Ġ" is a space). Test: tests/text/tokenizer_test.cc
+// printable character that stands for it in vocabulary files ("Ġ" is a space). Test:
+// tests/text/tokenizer_test.cc
 #pragma once
 
 #include <optional>

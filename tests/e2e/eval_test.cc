@@ -106,9 +106,9 @@ TEST(Eval, AnAdapterCountsInScoresAnswersAndHashes) {
   const std::string adapter = QW_SOURCE_DIR "/tests/golden/data/adapters/qwen2_head";
   const std::string merged = folder / "merged";
   ASSERT_EQ(qw({"merge", base, adapter, merged}).status, 0);
-  const std::string tasks =
-      folder.file("t.jsonl", lines({{{"kind", "perplexity"}, {"text", "the river runs past the old mill"}},
-                                    {{"kind", "exact"}, {"messages", user("the river")}, {"answers", {"x"}}}}));
+  const std::string tasks = folder.file(
+      "t.jsonl", lines({{{"kind", "perplexity"}, {"text", "the river runs past the old mill"}},
+                        {{"kind", "exact"}, {"messages", user("the river")}, {"answers", {"x"}}}}));
   const std::string jinja = chat_template(folder);
   std::vector<std::vector<Json>> runs;
   const std::vector<std::vector<std::string>> models = {{base, "--adapter", adapter}, {merged}, {base}};

@@ -68,7 +68,7 @@ std::unique_ptr<KvPool> Runner::pool_for(size_t n_tokens) {
 
 // Every group lays the sequence on the pages from the last to the first, so that order alone cannot be right
 // by chance.
-Batch Runner::batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) {
+Batch Runner::batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) const {
   const auto n = static_cast<int32_t>(ids.size());
   Batch batch;
   batch.ids = ids;

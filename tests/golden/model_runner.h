@@ -49,7 +49,7 @@ class Runner {
  private:
   Runner(std::unique_ptr<Backend> backend, std::unique_ptr<Model> model);
   std::unique_ptr<KvPool> pool_for(size_t n_tokens);
-  static Batch batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows);
+  Batch batch_of(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows) const;
   Host<float> step(KvPool& pool, const std::vector<int32_t>& ids, int32_t position, bool all_rows);
 
   std::unique_ptr<Backend> backend_;

@@ -130,9 +130,9 @@ TEST(StoredWeights, TheScaleOfAnNvfp4TensorGoesIntoItsBlocks) {
 TEST(Checkpoint, GgufRefusals) {
   const TempDir dir;
   const auto error = [&](const B& b) { return open_checkpoint(dir.write("m", b.build())).error(); };
-  const Error type = error(TinyGguf{}.builder().tensor("blk.0.q.weight", {256}, 12, std::string(144, 'x')));
+  const Error type = error(TinyGguf{}.builder().tensor("blk.0.q.weight", {256}, 24, std::string(256, 'x')));
   EXPECT_EQ(type.code(), "gguf.tensor_unsupported");
-  EXPECT_EQ(type.arg("found"), "Q4_K");
+  EXPECT_EQ(type.arg("found"), "I8");
   const Error twice = error(TinyGguf{}.builder().f32s("model.norm.weight", {1}, {1}));
   EXPECT_EQ(twice.code(), "gguf.duplicate");
   TinyGguf heads;

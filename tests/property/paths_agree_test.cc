@@ -291,12 +291,15 @@ void expect_same_bits(const Rows& expected, const Rows& found, size_t offset, st
 
 // The dense path rounds K and V not at all where the pool rounds them to f16, and sums in another order. Its
 // distance is that of roundings in the widest type involved, once per layer and product, on values of the
-// size of the logits.
+// size of the logits. The dense path of a gated delta net also works in chunks, whose triangular systems lose
+// more: there the bound is that of its goldens, 2e-3 for logits of size 12.
 void expect_near(const Rows& expected, const Rows& found, const Case& c, const ModelInfo& info) {
   double magnitude = 0.0;
   for (const auto& row : expected)
     for (const float x : row) magnitude = std::max(magnitude, std::abs(static_cast<double>(x)));
-  const double tolerance = test::sum_tolerance(c.kv, int64_t{info.n_layers} * info.hidden, magnitude);
+  const bool delta_net = info.model_type.starts_with("qwen3_next") || info.model_type.starts_with("qwen3_5");
+  const double sums = test::sum_tolerance(c.kv, int64_t{info.n_layers} * info.hidden, magnitude);
+  const double tolerance = delta_net ? std::max(sums, 2e-3 / 12.0 * magnitude) : sums;
   ASSERT_EQ(expected.size(), found.size());
   for (size_t i = 0; i < found.size(); ++i)
     for (size_t j = 0; j < found[i].size(); ++j)

@@ -1,5 +1,5 @@
-// The mixtures give each tensor what llama-quantize (llama.cpp 0.7) gave it; rows that fill no block of 256
-// get its substitutes.
+// The mixtures give each tensor what llama.cpp's published rules say; rows that fill no block of 256 get its
+// substitutes.
 #include "quant/recipe.h"
 
 #include <gtest/gtest.h>

@@ -179,11 +179,11 @@ TEST(ToolCalls, TaggedCallsThatAreNotWhole) {
   expect(unclosed,
          "call:write{\"n\": 1}|" + unclosed + "\n");  // </function> is forgiven where the call is closed
   for (const std::string& text : {std::string("<tool_call>\n<function=write>\n") + parameter("n", "1"),
-                                 std::string("<tool_call>\n<function=write>\n<parameter=text>\nabc"),
-                                 std::string("<tool_call>\n<functi"),
-                                 std::string("<tool_call>\n<function=>\n</function>\n</tool_call>"),
-                                 std::string("<tool_call>\n<function=a>\nwords</function>\n</tool_call>"),
-                                 std::string("<tool_call>\n<function=a\n></function>\n</tool_call>")})
+                                  std::string("<tool_call>\n<function=write>\n<parameter=text>\nabc"),
+                                  std::string("<tool_call>\n<functi"),
+                                  std::string("<tool_call>\n<function=>\n</function>\n</tool_call>"),
+                                  std::string("<tool_call>\n<function=a>\nwords</function>\n</tool_call>"),
+                                  std::string("<tool_call>\n<function=a\n></function>\n</tool_call>")})
     expect(text, "malformed:" + text + "\n");
   const std::string whole = "<tool_call>\n<function=write>\n</function>";
   expect(whole, "call:write{}|" + whole + "\n");

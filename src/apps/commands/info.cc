@@ -136,9 +136,11 @@ std::string model_text(const Console& console, const Json& m) {
                                    {"kv", bytes("kv_bytes")},
                                    {"activations", bytes("activation_bytes")},
                                    {"total", bytes("total_bytes")}});
-  for (const auto& [part, size] : m.value("other_parts", Json::object()).items())
-    text +=
-        "\n" + console.text("ui.info_other_part", {{"part", part}, {"size", bytes_text(size.get<size_t>())}});
+  const Json others = m.value("other_parts", Json::object());
+  for (const auto& [part, size] : others.items()) {
+    text += '\n';
+    text += console.text("ui.info_other_part", {{"part", part}, {"size", bytes_text(size.get<size_t>())}});
+  }
   return text;
 }
 

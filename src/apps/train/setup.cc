@@ -12,6 +12,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/rng.h"
 #include "io/gguf_adapter.h"
+#include "io/gguf_hybrid.h"
 #include "io/hf_folder.h"
 #include "io/hf_folder_writer.h"
 #include "nn/config_reader.h"
@@ -137,6 +138,7 @@ Status check_ids(const TrainSetup& s, const train::Dataset& data, const TrainCon
 }
 
 Status open_adapter(TrainSetup& s, const TrainConfig& config) {
+  QW_TRY(check_hub_layout(s.checkpoint.config));  // of the adapter that is written
   if (!config.adapter.empty()) {
     QW_TRY(s.adapter, read_adapter(config.adapter, s.checkpoint.config, s.all, *s.backend, true));
   } else {
