@@ -70,12 +70,16 @@ def build(case, seed):
     model_class, config, _, _, _ = CASES[case]
     config = copy.deepcopy(config)
     config._attn_implementation = config._experts_implementation = "eager"
-    model, rng = model_class(config).eval(), torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            p.copy_(value(name, p.shape, rng))
-            if "lm_head" in name or (config.tie_word_embeddings and "embed_tokens" in name):
-                p[N_TEXT:] *= 0.25
+    return fill(model_class(config).eval(), seed)
+
+
+@torch.no_grad()
+def fill(model, seed):
+    rng = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        p.copy_(value(name, p.shape, rng))
+        if "lm_head" in name or (model.config.tie_word_embeddings and "embed_tokens" in name):
+            p[N_TEXT:] *= 0.25
     return model
 
 
@@ -143,6 +147,11 @@ def nested(config, name):
     return outer
 
 
+def nested_name(name):
+    """Where a checkpoint of the ForConditionalGeneration kind keeps a weight of the text model."""
+    return name.replace("model.", "model.language_model.", 1) if name.startswith("model.") else name
+
+
 def save_checkpoint(case, model, weights, folder):
     form = CASES[case][3]
     model.config.save_pretrained(folder)
@@ -157,7 +166,7 @@ def save_checkpoint(case, model, weights, folder):
     if form == "nested":
         name = type(model).__name__
         new, old = nested(new, name), nested(old, name)
-        weights = {k.replace("model.", "model.language_model.", 1) if k.startswith("model.") else k: v for k, v in weights.items()}
+        weights = {nested_name(k): v for k, v in weights.items()}
         weights |= {"model.visual.patch_embed.proj.weight": torch.zeros(8, 3, 2, 4, 4), "model.visual.merger.norm.bias": torch.zeros(8)}
     dump_json(path, new, indent=2)
     dump_json(os.path.join(folder, "config.legacy.json"), old, indent=2)

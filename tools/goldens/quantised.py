@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig,
+                          Qwen3MoeForCausalLM)
+from transformers.models.qwen3_5_moe import Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig
 
 import formats
+import hybrid
 from text_cases import logits_of
 from tiny import dump_json, fill, rope, seed_of
 
@@ -29,6 +32,17 @@ MIN_GAP = 0.01
 SIZES = {64: dict(hidden_size=64, intermediate_size=128, num_attention_heads=2, num_key_value_heads=1, head_dim=32),
          128: dict(hidden_size=128, intermediate_size=128, num_attention_heads=1, num_key_value_heads=1, head_dim=64)}
 SIZES[256] = SIZES[128] | dict(intermediate_size=256)
+SIZES[32] = dict(hidden_size=32, intermediate_size=32, num_attention_heads=2, num_key_value_heads=1, head_dim=16)
+EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32)
+FAMILIES = {
+    "qwen2": (Qwen2ForCausalLM, Qwen2Config, dict(head_dim=None)),
+    "qwen3": (Qwen3ForCausalLM, Qwen3Config, {}),
+    "qwen3_moe": (Qwen3MoeForCausalLM, Qwen3MoeConfig, EXPERTS | dict(norm_topk_prob=True)),
+    # as Qwen3.5 and 3.6 are released: text_config in an outer config, names under model.language_model, experts one by one
+    "qwen3_5_moe": (Qwen3_5MoeForCausalLM, Qwen3_5MoeTextConfig, EXPERTS | dict(
+        intermediate_size=None, shared_expert_intermediate_size=32, layer_types=[hybrid.LINEAR, hybrid.FULL], linear_conv_kernel_dim=4,
+        linear_key_head_dim=8, linear_value_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=4, rope_parameters=hybrid.MROPE)),
+}
 
 
 @dataclass
@@ -72,6 +86,16 @@ def cases():
         Case("fp8_block", "blocks of 128 × 128, scales in bf16, a module that was not converted",
              fp8 | dict(weight_block_size=[128, 128], modules_to_not_convert=["lm_head", "model.layers.0.self_attn.o_proj"]),
              formats.fp8, size=256, loads=True),
+        Case("fp8_experts", "experts one by one, blocks of 16 × 32; the router as it is", fp8 |
+             dict(weight_block_size=[16, 32], modules_to_not_convert=["lm_head", "model.layers.0.mlp.gate"]),
+             formats.fp8, family="qwen3_moe", size=32),
+        Case("fp8_hybrid", "a nested qwen3_5_moe: experts one by one under model.language_model, gates of the delta rule as they are",
+             fp8 | dict(weight_block_size=[16, 16], modules_to_not_convert=["lm_head"] + [
+                 f"model.language_model.layers.{m}" for m in ("0.linear_attn.in_proj_a", "0.linear_attn.in_proj_b", "0.linear_attn.conv1d",
+                 "0.mlp.gate", "0.mlp.shared_expert_gate", "1.mlp.gate", "1.mlp.shared_expert_gate")]),
+             formats.fp8, family="qwen3_5_moe", size=32, layers=2),
+        Case("gptq4_experts", "experts one by one, groups of 32", gptq(bits=4, group_size=32, sym=True), formats.gptq, family="qwen3_moe",
+             size=32, dtype=torch.float16),
         Case("ct_int4_group", "pack-quantized, groups of 32, symmetric", ct("pack-quantized", bits=4, group=32), formats.compressed,
              loads=True),
         Case("ct_int4_asym", "pack-quantized, groups of 64, zero points packed", ct("pack-quantized", bits=4, group=64, symmetric=False),
@@ -94,14 +118,16 @@ def cases():
 
 def build(case, seed):
     """The model with random weights of the case's dtype, in f32."""
-    model, config = {"qwen2": (Qwen2ForCausalLM, Qwen2Config), "qwen3": (Qwen3ForCausalLM, Qwen3Config)}[case.family]
-    shape = dict(SIZES[case.size])
-    if case.family == "qwen2":
-        shape.pop("head_dim")
+    model, config, own = FAMILIES[case.family]
+    shape = {k: v for k, v in (dict(rope_parameters=rope()) | SIZES[case.size] | own).items() if v is not None}
     settings = config(vocab_size=VOCAB, num_hidden_layers=case.layers, max_position_embeddings=512, bos_token_id=None, eos_token_id=None,
-                      pad_token_id=None, tie_word_embeddings=case.tied, rope_parameters=rope(), **shape)
-    settings._attn_implementation = "eager"
-    made = fill(model(settings).eval(), seed)
+                      pad_token_id=None, tie_word_embeddings=case.tied, **shape)
+    settings._attn_implementation = settings._experts_implementation = "eager"
+    made = model(settings).eval()
+    if case.family == "qwen3_5_moe":
+        hybrid.fill(made, seed)
+    else:
+        fill(made, seed)
     with torch.no_grad():
         for p in made.parameters():
             p.copy_(p.to(case.dtype).float())
@@ -112,20 +138,23 @@ def quantise(case, model, seed):
     """The tensors of the file, and for each quantised weight its f32 values, which the model holds afterwards."""
     torch.manual_seed(seed)
     tensors, values = {}, {}
-    state = model.state_dict()
+    state = hybrid.by_expert(model.state_dict())    # an expert's matrices are views of the model's own
     quantised = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
+    quantised |= {n.removesuffix(".weight") for n in state if ".experts." in n}
+    nested = case.family == "qwen3_5_moe"
     if case.tied or not case.config.get("lm_head"):
         quantised.discard("lm_head")
     for name, p in state.items():
         if case.tied and name == "lm_head.weight":
             continue
-        module = name.removesuffix(".weight")
-        made = case.quantise(module, p, case.config, case.dtype) if module in quantised and name.endswith(".weight") else None
+        module, stored = name.removesuffix(".weight"), hybrid.nested_name(name) if nested else name
+        stored_module = stored.removesuffix(".weight")
+        made = case.quantise(stored_module, p, case.config, case.dtype) if module in quantised and name.endswith(".weight") else None
         if made is None:
-            tensors[name] = p.to(case.dtype).contiguous()
+            tensors[stored] = p.to(case.dtype).contiguous()
             continue
         parts, values[name] = made
-        tensors |= {f"{module}.{k}": v.contiguous() for k, v in parts.items()}
+        tensors |= {f"{stored_module}.{k}": v.contiguous() for k, v in parts.items()}
         with torch.no_grad():
             p.copy_(values[name])
     return tensors, values
@@ -176,6 +205,8 @@ def digest(values):
 def write_config(case, model, folder):
     config = model.config.to_dict()
     config |= dict(dtype=str(case.dtype).removeprefix("torch."), architectures=[type(model).__name__])
+    if case.family == "qwen3_5_moe":
+        config = hybrid.nested(config, type(model).__name__)
     if case.separate_file:
         dump_json(os.path.join(folder, "quantize_config.json"), case.config, indent=1)
     else:
