@@ -44,19 +44,30 @@ Weight as_weight(Backend& backend, const Tensor& t) {
   return w;
 }
 
-// Newton-Schulz iteration towards U Vᵀ of x = U S Vᵀ; x [n, k] with n ≤ k, divided by its norm first.
+// Newton-Schulz iteration towards U Vᵀ of x = U S Vᵀ, divided by its norm first. The Gram matrix is of the
+// shorter side: x [n, k] with n > k is multiplied from the right, its transpose is never made.
 Tensor orthogonalised(Backend& backend, Arena& arena, Tensor x) {
-  const Shape shape = x.shape(), square{x.dim(0), x.dim(0)};
+  const Shape shape = x.shape();
+  const bool tall = shape[0] > shape[1];
+  const Shape square{std::min(shape[0], shape[1]), std::min(shape[0], shape[1])};
   backend.scale(x, x, 1.0 / std::max(norm_of(backend, arena, x), 1e-7));
   const auto [a, b, c] = kNewtonSchulz;
   const Tensor gram = arena.alloc(square, backend.real()), gram2 = arena.alloc(square, backend.real());
   Tensor next = arena.alloc(shape, backend.real());
   for (int i = 0; i < kNewtonSchulzSteps; ++i) {
-    backend.linear(gram, x, as_weight(backend, x), {});         // A = X Xᵀ
+    if (tall) {
+      backend.fill(gram, 0.0);
+      backend.linear_dw(gram, x, x);  // A = Xᵀ X
+    } else {
+      backend.linear(gram, x, as_weight(backend, x), {});  // A = X Xᵀ
+    }
     backend.linear(gram2, gram, as_weight(backend, gram), {});  // A A, as A is symmetric
     backend.scale(gram2, gram2, c);
     backend.axpy(gram2, b, gram);
-    backend.linear_dx(next, gram2, as_weight(backend, x));  // (b A + c A A) X
+    if (tall)
+      backend.linear(next, x, as_weight(backend, gram2), {});  // X (b A + c A A), symmetric too
+    else
+      backend.linear_dx(next, gram2, as_weight(backend, x));  // (b A + c A A) X
     backend.axpy(next, a, x);
     std::swap(x, next);
   }
@@ -148,17 +159,7 @@ void Optimizer::muon(const Weight& w, const Tensor& grad, Arena& arena, double l
   backend_->scale(update, grad, (1 - kMuonMomentum) * clip);
   backend_->axpy(update, kMuonMomentum, momentum);
 
-  const bool tall = w.rows() > w.cols();
-  Tensor x = update;
-  if (tall) {
-    x = arena.alloc({w.cols(), w.rows()}, backend_->real());
-    backend_->copy(x, update.transpose(0, 1));
-  }
-  x = orthogonalised(*backend_, arena, x);
-  if (tall) {
-    backend_->copy(update, x.transpose(0, 1));
-    x = update;
-  }
+  const Tensor x = orthogonalised(*backend_, arena, update);
   // 0.2 √max(n, k): the root mean square of an AdamW update, so that one learning rate serves both.
   const double size = 0.2 * std::sqrt(static_cast<double>(std::max(w.rows(), w.cols())));
   backend_->scale(w.data, w.data, 1.0 - lr * options_.weight_decay);
