@@ -49,16 +49,16 @@ std::string_view spelling_of(std::string_view json, std::string_view name) {
   return found;
 }
 
-// Whether `text`, less white space, begins with `tag`; maybe: it ends before that can be said.
+// Whether `text` begins with `tag`; maybe: it ends before that can be said.
 enum class Begins { no, maybe, yes };
 
 Begins begins(std::string_view text, std::string_view tag) {
-  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
   if (text.starts_with(tag)) return Begins::yes;
   return tag.starts_with(text) ? Begins::maybe : Begins::no;
 }
 
-// Whether a </parameter> with this behind it ends its value: a value may hold that text itself.
+// Whether a </parameter> with this and white space behind it ends its value: a value may hold that text
+// itself.
 Begins ends_value(std::string_view behind) {
   Begins best = Begins::no;
   for (const std::string_view tag : {kParameter, kFunctionEnd, kToolCallClose})
@@ -198,9 +198,14 @@ std::optional<ToolCall> parse_tagged_call(std::string_view body, const ToolTypes
   return call;
 }
 
+size_t CallBodyScanner::skip_space(std::string_view held, size_t from) {
+  spaces_ = std::min(held.find_first_not_of(kSpace, std::max(spaces_, from)), held.size());
+  return spaces_;
+}
+
 size_t CallBodyScanner::find_end(std::string_view held) {
   if (form_ == Form::unknown) {
-    const Begins tagged = begins(held, kFunction);
+    const Begins tagged = begins(held.substr(skip_space(held, 0)), kFunction);
     if (tagged == Begins::maybe) return held.npos;
     form_ = tagged == Begins::yes ? Form::tagged : Form::json;
   }
@@ -232,7 +237,7 @@ size_t CallBodyScanner::find_in_tagged(std::string_view held) {
     if (in_value_) {
       if (kParameterEnd.starts_with(rest)) return held.npos;
       if (!rest.starts_with(kParameterEnd)) continue;
-      const Begins ends = ends_value(rest.substr(kParameterEnd.size()));
+      const Begins ends = ends_value(held.substr(skip_space(held, scanned_ + kParameterEnd.size())));
       if (ends == Begins::maybe) return held.npos;
       in_value_ = ends == Begins::no;
       continue;

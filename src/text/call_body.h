@@ -60,11 +60,15 @@ class CallBodyScanner {
 
  private:
   enum class Form { unknown, json, tagged };
+  // The first place from `from` on that is no white space. What was passed is not read again when `held` has
+  // grown: a model may write spaces without end.
+  size_t skip_space(std::string_view held, size_t from);
   size_t find_in_json(std::string_view held);
   size_t find_in_tagged(std::string_view held);
 
   Form form_ = Form::unknown;
   size_t scanned_ = 0;
+  size_t spaces_ = 0;
   bool in_string_ = false;
   bool in_value_ = false;
 };
