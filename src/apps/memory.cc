@@ -38,9 +38,10 @@ size_t available_memory() {
   return bytes;
 }
 
-Status check_weights_fit(const Checkpoint& checkpoint) {
+Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other) {
   const size_t available = available_memory();
-  const auto needed = static_cast<size_t>(checkpoint.total_bytes);
+  const auto needed = static_cast<size_t>(checkpoint.total_bytes) +
+                      static_cast<size_t>(other != nullptr ? other->total_bytes : 0);
   if (available == 0 || static_cast<double>(needed) <= static_cast<double>(available) * kUsable) return {};
   int64_t elements = 0;
   for (const auto& [name, count] : checkpoint.formats) elements += count.elements;

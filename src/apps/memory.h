@@ -15,9 +15,10 @@ namespace qw::apps {
 // be had.
 size_t available_memory();
 
-// Whether weights of a checkpoint fit into memory, by the size of its files, before any of them is read.
-// Errors: memory.model_too_large (args file, needed, available, four_bits).
-Status check_weights_fit(const Checkpoint& checkpoint);
+// Whether weights of a checkpoint fit into memory, by the size of its files, before any of them is read;
+// beside another one's that will be there too. Errors: memory.model_too_large (args file, needed, available,
+// four_bits).
+Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other = nullptr);
 
 // Whether `bytes` more can be taken. Errors: memory.plan (args needed, available).
 Status check_free_memory(size_t bytes);

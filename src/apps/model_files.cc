@@ -31,10 +31,8 @@ bool same_words(const Tokenizer& a, const Tokenizer& b) {
 }
 
 // The model that drafts, in the memory of the same backend.
-Result<std::shared_ptr<Model>> open_draft(const ModelFlags& flags, const OpenModel& open) {
-  QW_TRY(const auto path, resolve_model(*flags.draft));
-  QW_TRY(Checkpoint checkpoint, open_checkpoint(path));
-  if (!flags.mmap) QW_TRY(check_weights_fit(checkpoint));
+Result<std::shared_ptr<Model>> load_draft(const Checkpoint& checkpoint, const ModelFlags& flags,
+                                          const OpenModel& open) {
   const Result<Tokenizer> tokenizer = checkpoint_tokenizer(checkpoint);
   if (tokenizer && open.tokenizer && !same_words(*tokenizer, *open.tokenizer))
     return fail("cli.draft_words", {{"draft", *flags.draft}});
@@ -43,8 +41,8 @@ Result<std::shared_ptr<Model>> open_draft(const ModelFlags& flags, const OpenMod
   return std::shared_ptr<Model>(std::move(loaded.model));
 }
 
-// Where the model is one of the store: a lock on it, and its time of use. Where that cannot be had (a store
-// that is only readable) nothing happens.
+}  // namespace
+
 hub::FileLock use_stored(const std::filesystem::path& path) {
   const auto home = qw_home();
   if (!home) return {};
@@ -54,8 +52,6 @@ hub::FileLock use_stored(const std::filesystem::path& path) {
   store.touch(key);
   return store.lock_use(key, false);
 }
-
-}  // namespace
 
 void ModelFlags::add_compute_options(CommandLine& line) {
   line.flag("--exact", &exact, "help.exact");
@@ -93,7 +89,13 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
   out.in_use = use_stored(path);
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   QW_TRY(out.checkpoint, open_checkpoint(path));
-  if (!flags.mmap) QW_TRY(check_weights_fit(out.checkpoint));
+  std::optional<Checkpoint> draft;
+  if (flags.draft) {
+    QW_TRY(const auto draft_path, resolve_model(*flags.draft));
+    out.draft_in_use = use_stored(draft_path);
+    QW_TRY(draft, open_checkpoint(draft_path));
+  }
+  if (!flags.mmap) QW_TRY(check_weights_fit(out.checkpoint, draft ? &*draft : nullptr));
   out.mapped = flags.mmap;
   if (is_score_model(out.checkpoint.config))
     return fail("model.score_head", {{"file", out.checkpoint.path.string()}});
@@ -111,8 +113,8 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
     QW_TRY(out.adapter, read_adapter(*flags.adapter, out.checkpoint.config, weights.weights(), *out.backend));
     for (const Error& warning : out.adapter->warnings) program.console().warn(warning);
   }
-  if (flags.draft) {
-    QW_TRY(out.draft, open_draft(flags, out));
+  if (draft) {
+    QW_TRY(out.draft, load_draft(*draft, flags, out));
   }
   out.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return out;

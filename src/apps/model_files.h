@@ -46,8 +46,12 @@ struct OpenModel {
   std::optional<Tokenizer> tokenizer;
   bool mapped = false;  // --mmap
   double load_s = 0;
-  hub::FileLock in_use = {};  // of a model of the store: nobody removes it meanwhile
+  hub::FileLock in_use = {}, draft_in_use = {};  // of models of the store
 };
+
+// Where the model is one of the store: a lock on it, so that nobody removes it meanwhile, and its time of
+// use. Where that cannot be had (a store that is only readable) nothing happens.
+hub::FileLock use_stored(const std::filesystem::path& path);
 
 struct OpenOptions {
   bool tokenizer = true;                 // else none is read

@@ -17,8 +17,10 @@ Result<OpenScorer> open_scorer(Program& program, std::string_view model, const M
     out.checkpoint = std::move(open.checkpoint);
     out.model = std::move(open.model);
     out.tokenizer = std::move(open.tokenizer);
+    out.in_use = std::move(open.in_use);
     return out;
   }
+  out.in_use = use_stored(path);
   if (!flags.mmap) QW_TRY(check_weights_fit(checkpoint));
   const Progress progress(program.console(), program.console().text("ui.loading", {{"file", path.string()}}));
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));

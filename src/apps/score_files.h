@@ -13,6 +13,7 @@ struct OpenScorer {
   std::shared_ptr<Model> model;       // without a score head
   std::unique_ptr<ScoreModel> score;  // with one
   std::optional<Tokenizer> tokenizer;
+  hub::FileLock in_use = {};  // of a model of the store
 
   Model& body() { return score ? score->body() : *model; }
 };

@@ -5,6 +5,7 @@
 #include "apps/chat_prompt.h"
 #include "apps/memory.h"
 #include "apps/model_export.h"
+#include "apps/model_files.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "apps/tokenizer_files.h"
@@ -157,6 +158,7 @@ Status open_adapter(TrainSetup& s, const TrainConfig& config) {
 Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
   if (config.task == "distill") {
     QW_TRY(const auto path, resolve_model(config.teacher));
+    s.teacher_in_use = use_stored(path);
     QW_TRY(check_teacher(s, path));
     QW_TRY(s.other, open_frozen(s, program, path));
     QW_TRY(check_teacher_size(s, config));
@@ -241,6 +243,7 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
     QW_TRY(s->sampling, open_backend(program, config, Products::f32));
   }
   QW_TRY(const auto path, resolve_model(config.model));
+  s->model_in_use = use_stored(path);
   if (config.init == "random") {
     QW_TRY(open_random(*s, program, config, path));
   } else {

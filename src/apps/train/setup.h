@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "apps/program.h"
+#include "hub/store.h"
 #include "io/checkpoint.h"
 #include "io/peft.h"
 #include "text/chat_renderer.h"
@@ -26,6 +27,7 @@ struct TrainSetup {
   train::Dataset data, eval_data;
   train::TrainMemory memory;
   std::unique_ptr<train::Trainer> trainer;
+  hub::FileLock model_in_use = {}, teacher_in_use = {};  // of models of the store
 };
 
 // Everything but the trainer, whose memory is only taken once the plan fits. Errors: those of every part;
