@@ -33,6 +33,8 @@ evaluate() { "$qw" eval "$1" eval/*.jsonl --out "$2"; }
 
 quantise() { "$qw" merge nano - nano-q8_0.gguf --to gguf --type q8_0; }
 
+card() { "$python" "$here/card.py" "$1" eval "$2" > README.md; }
+
 stage .fetched python3 "$here/fetch.py"
 stage .synthesised "$python" "$here/synthesise.py" --out "$QW_NANO"
 stage .checked "$python" "$here/check.py"
@@ -40,3 +42,4 @@ stage .tokenizer tokenizer
 stage .trained train
 stage .quantised quantise
 stage .evaluated evaluate nano-q8_0.gguf results.jsonl
+stage .card card results.jsonl nano/log.jsonl
