@@ -28,6 +28,13 @@ size_t machine_available() {
   return 0;
 }
 
+// Towers of other media stay in their files.
+size_t bytes_read(const Checkpoint& checkpoint) {
+  int64_t bytes = checkpoint.total_bytes;
+  for (const auto& [name, size] : checkpoint.other_parts) bytes -= size;
+  return static_cast<size_t>(std::max<int64_t>(bytes, 0));
+}
+
 }  // namespace
 
 size_t available_memory() {
@@ -40,8 +47,7 @@ size_t available_memory() {
 
 Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other) {
   const size_t available = available_memory();
-  const auto needed = static_cast<size_t>(checkpoint.total_bytes) +
-                      static_cast<size_t>(other != nullptr ? other->total_bytes : 0);
+  const size_t needed = bytes_read(checkpoint) + (other != nullptr ? bytes_read(*other) : 0);
   if (available == 0 || static_cast<double>(needed) <= static_cast<double>(available) * kUsable) return {};
   int64_t elements = 0;
   for (const auto& [name, count] : checkpoint.formats) elements += count.elements;
@@ -60,10 +66,10 @@ Status check_free_memory(size_t bytes) {
 }
 
 Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& options, bool fixed_ctx,
-                              int min_ctx, bool mapped) {
+                              int min_ctx, const WeightMemory& weights) {
   QW_TRY(MemoryPlan plan, plan_memory(model, DType::f32, options));
-  const size_t room = static_cast<size_t>(static_cast<double>(available_memory()) * kUsable);
-  const size_t needed = plan.total_bytes() - (mapped ? plan.weight_bytes : 0);
+  const size_t room = static_cast<size_t>(static_cast<double>(weights.available) * kUsable);
+  const size_t needed = plan.total_bytes() - (weights.mapped ? plan.weight_bytes : 0);
   if (room == 0 || needed <= room) return plan;
   const size_t fixed = needed - plan.kv_bytes;
   const double share =

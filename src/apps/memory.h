@@ -15,9 +15,16 @@ namespace qw::apps {
 // be had.
 size_t available_memory();
 
-// Whether weights of a checkpoint fit into memory, by the size of its files, before any of them is read;
-// beside another one's that will be there too. Errors: memory.model_too_large (args file, needed, available,
-// four_bits).
+// What was free before the weights of an open model were read, and whether they are pages of their files,
+// which need not stay in memory.
+struct WeightMemory {
+  size_t available = 0;  // bytes; 0: the system does not say
+  bool mapped = false;
+};
+
+// Whether weights of a checkpoint fit into memory, by the size of what is read of its files, before any of
+// them is read; beside another one's that will be there too. Errors: memory.model_too_large (args file,
+// needed, available, four_bits).
 Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other = nullptr);
 
 // Whether `bytes` more can be taken. Errors: memory.plan (args needed, available).
@@ -25,9 +32,8 @@ Status check_free_memory(size_t bytes);
 
 // The plan of an engine with these options. Where it does not fit into memory: without `fixed_ctx` the
 // context is made shorter, not below `min_ctx`, and a note says so; else memory.exhausted (args bytes).
-// `mapped`: weights are pages of their files, which need not stay in memory.
 Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& options, bool fixed_ctx,
-                              int min_ctx, bool mapped = false);
+                              int min_ctx, const WeightMemory& weights);
 
 Json plan_json(const MemoryPlan& plan);
 std::string plan_text(const Console& console, const MemoryPlan& plan);

@@ -41,6 +41,11 @@ Result<std::shared_ptr<Model>> load_draft(const Checkpoint& checkpoint, const Mo
   return std::shared_ptr<Model>(std::move(loaded.model));
 }
 
+// Quantised folders are packed into memory, whatever is wished.
+bool may_map(const ModelFlags& flags, const Checkpoint& checkpoint) {
+  return flags.mmap && checkpoint.quantisation.empty();
+}
+
 }  // namespace
 
 hub::FileLock use_stored(const std::filesystem::path& path) {
@@ -95,8 +100,9 @@ Result<OpenModel> open_model(Program& program, std::string_view model, const Mod
     out.draft_in_use = use_stored(draft_path);
     QW_TRY(draft, open_checkpoint(draft_path));
   }
-  if (!flags.mmap) QW_TRY(check_weights_fit(out.checkpoint, draft ? &*draft : nullptr));
-  out.mapped = flags.mmap;
+  if (!may_map(flags, out.checkpoint) || (draft && !may_map(flags, *draft)))
+    QW_TRY(check_weights_fit(out.checkpoint, draft ? &*draft : nullptr));
+  out.memory = {available_memory(), may_map(flags, out.checkpoint)};
   if (is_score_model(out.checkpoint.config))
     return fail("model.score_head", {{"file", out.checkpoint.path.string()}});
   if (options.tokenizer) {

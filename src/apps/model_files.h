@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "apps/memory.h"
 #include "apps/program.h"
 #include "apps/tokenizer_files.h"
 #include "core/backend.h"
@@ -44,7 +45,7 @@ struct OpenModel {
   std::optional<LoraAdapter> adapter;  // --adapter
   std::shared_ptr<Model> draft;        // --draft
   std::optional<Tokenizer> tokenizer;
-  bool mapped = false;  // --mmap
+  WeightMemory memory;
   double load_s = 0;
   hub::FileLock in_use = {}, draft_in_use = {};  // of models of the store
 };

@@ -81,7 +81,7 @@ Result<OpenEngine> make_engine(Program& program, const ChatFlags& flags, const O
   if (ctx > limit) return fail("engine.context_too_long", {{"tokens", ctx}, {"limit", limit}});
   options.ctx_tokens = static_cast<int>(ctx);
   QW_TRY(fit_memory(program.console(), *open.model, options, flags.compute.ctx.has_value(), kMinContext,
-                    open.mapped));
+                    open.memory));
   return open_engine(open, options);
 }
 

@@ -167,7 +167,7 @@ Result<EngineOptions> engine_options(Program& program, const Options& o, OpenMod
   if (n_prompt >= ctx) return fail("engine.prompt_too_long", {{"tokens", n_prompt}, {"limit", ctx}});
   e.ctx_tokens = static_cast<int>(o.max_tokens ? std::min(ctx, n_prompt + *o.max_tokens + 1) : ctx);
   const bool fixed = o.compute.ctx || o.max_tokens;
-  QW_TRY(fit_memory(program.console(), *open.model, e, fixed, n_prompt + 1, open.mapped));
+  QW_TRY(fit_memory(program.console(), *open.model, e, fixed, n_prompt + 1, open.memory));
   return e;
 }
 

@@ -232,7 +232,7 @@ Status Evaluator::generate(const std::vector<const Item*>& items) {
     const int64_t most = std::min<int64_t>(open_.model->info().max_positions, needed);
     options.ctx_tokens = std::max(options.ctx_tokens, static_cast<int>(most));
   }
-  QW_TRY(apps::fit_memory(console_, *open_.model, options, true, 1, open_.mapped));
+  QW_TRY(apps::fit_memory(console_, *open_.model, options, true, 1, open_.memory));
   const auto queue = std::make_shared<EventQueue>();
   QW_TRY(const apps::OpenEngine opened, apps::open_engine(open_, options));
   std::unordered_map<RequestId, Running> running;
