@@ -20,6 +20,7 @@ struct Weight {
   // that the columns of a group of GPTQ's desc_act lie together. The backend applies it.
   Tensor input_order = {};
   bool trainable = false;
+  double neutral = 1;  // of a vector that scales: what changes nothing; 0 where w − 1 is stored
 
   bool defined() const { return data.defined(); }
   int64_t rows() const { return shape[0]; }

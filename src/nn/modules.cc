@@ -30,6 +30,7 @@ Tensor Linear::operator()(Ctx& cx, const Tensor& x) const {
 
 void RmsNorm::visit(Visitor& v, std::string_view name, int64_t dim) {
   const Visitor::Scope scope(v, name);
+  weight.neutral = 1 - centre;
   v.weight(weight, "weight", {dim}, ShardAxis::none);
 }
 

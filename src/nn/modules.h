@@ -26,7 +26,7 @@ struct Linear {
 struct RmsNorm {
   Weight weight;  // [D]
   double eps = 0;
-  double centre = 0;  // added to the weight: 1 where the file stores w − 1
+  double centre = 0;  // added to the weight: 1 where the file stores w − 1; before visit()
 
   void visit(Visitor& v, std::string_view name, int64_t dim);
   Tensor operator()(Ctx& cx, const Tensor& x) const;  // [..., D] → the same

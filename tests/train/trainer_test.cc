@@ -3,10 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/mmap.h"
@@ -242,6 +244,53 @@ TEST(Trainer, ThePlanCountsWhatTheStepTakes) {
   again.recompute = true;
   const TrainMemory less = Trainer::plan(*objective, one.data, one.list.weights(), one.list.weights(), again);
   EXPECT_LT(less.activations, plan.activations);
+}
+
+// As transformers begins: norms that store w − 1 at 0, the delta rule's own norm at 1.
+TEST(Init, HybridsBeginWithNormsThatChangeNothing) {
+  const Json config = {
+      {"model_type", "qwen3_5_text"},
+      {"vocab_size", 64},
+      {"hidden_size", 16},
+      {"intermediate_size", 24},
+      {"num_hidden_layers", 2},
+      {"layer_types", {"linear_attention", "full_attention"}},
+      {"num_attention_heads", 2},
+      {"num_key_value_heads", 1},
+      {"head_dim", 8},
+      {"linear_conv_kernel_dim", 4},
+      {"linear_key_head_dim", 4},
+      {"linear_value_head_dim", 4},
+      {"linear_num_key_heads", 2},
+      {"linear_num_value_heads", 4},
+      {"max_position_embeddings", 128},
+      {"rms_norm_eps", 1e-6},
+      {"rope_parameters", {{"rope_type", "default"}, {"rope_theta", 1e6}, {"partial_rotary_factor", 0.5}}},
+      {"tie_word_embeddings", true}};
+  auto made = make_model(config);
+  ASSERT_TRUE(made) << made.error().debug();
+  const auto backend = make_cpu_backend({.threads = 1, .isa = {}, .products = {}}).value();
+  InitVisitor init(*backend, 5, 0.02);
+  made->model->visit(init);
+  ASSERT_TRUE(init.finish());
+  WeightList list;
+  made->model->visit(list);
+  std::map<std::string, std::pair<float, float>> range;
+  for (const Weight* w : list.weights()) {
+    std::vector<float> values(static_cast<size_t>(w->shape.elements()));
+    backend->download(values.data(), w->data);
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    range[w->name] = {*low, *high};
+  }
+  using Range = std::pair<float, float>;
+  EXPECT_EQ(range.at("model.layers.0.input_layernorm.weight"), Range(0, 0));
+  EXPECT_EQ(range.at("model.layers.1.self_attn.q_norm.weight"), Range(0, 0));
+  EXPECT_EQ(range.at("model.norm.weight"), Range(0, 0));
+  EXPECT_EQ(range.at("model.layers.0.linear_attn.norm.weight"), Range(1, 1));
+  EXPECT_EQ(range.at("model.layers.0.linear_attn.dt_bias"), Range(1, 1));
+  const auto [low, high] = range.at("model.layers.0.linear_attn.A_log");
+  EXPECT_LT(low, high);
+  EXPECT_LE(high, std::log(16.0F));
 }
 
 // Of X = U S Vᵀ the update keeps U Vᵀ: every singular value comes near 1, whatever it was.
