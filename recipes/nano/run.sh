@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # The whole recipe of nano: fetch, synthesise, check, tokenizer, train, evaluate, quantise. A stage that is done is skipped;
 # called again after an interruption it goes on (training from its newest checkpoint).
-#   QW=PROGRAM (build/release/src/apps/qw of this tree)   QW_NANO=FOLDER of all that is made (/opt/qw-dev/nano)
+#   QW=PROGRAM (build/release/src/apps/qw of this tree)   QW_NANO=FOLDER of all that is made (build/nano)
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-export QW_NANO=${QW_NANO:-/opt/qw-dev/nano}
+export QW_NANO=$(realpath -m "${QW_NANO:-$here/../../build/nano}")
 qw=$(realpath "${QW:-$here/../../build/release/src/apps/qw}")
 python=$QW_NANO/venv/bin/python
 mkdir -p "$QW_NANO"

@@ -1,5 +1,6 @@
 // Batch: one ragged step of any number of sequences, as plain host data that could be sent to another
-// machine. Prefill, decode and training are values of it, not branches. Test: tests/property/paths_agree
+// machine. Prefill, decode and training are values of it, not branches. Test:
+// tests/property/paths_agree_test.cc
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // Fetches files into a staging folder: ranges of all of them in parallel, taken up where an earlier attempt
-// ended, hashed while they arrive. Test: tests/hub/download_test.cc
+// ended, hashed while they arrive. Test: tests/hub/pull_test.cc
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// A small answer as a whole: lists, manifests, indexes. Test: tests/hub/sources_test.cc
+// A small answer as a whole: lists, manifests, indexes. Test: tests/hub/pull_test.cc
 #pragma once
 
 #include <string>

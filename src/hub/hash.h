@@ -1,4 +1,4 @@
-// Content hashes. Test: tests/hub/part_file_test.cc
+// Content hashes. Test: tests/hub/parts_test.cc
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // HTTP over libcurl: many transfers on one thread, every redirect followed here, so that no secret goes to
-// another host. Test: tests/hub/http_test.cc
+// another host. Test: tests/hub/pull_test.cc
 #pragma once
 
 #include <chrono>

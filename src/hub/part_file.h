@@ -1,5 +1,5 @@
 // One file on its way: the bytes that are there, in any order, and a journal of them that a kill or a power
-// cut leaves true. Test: tests/hub/part_file_test.cc
+// cut leaves true. Test: tests/hub/parts_test.cc
 #pragma once
 
 #include <cstddef>

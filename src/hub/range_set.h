@@ -1,4 +1,4 @@
-// A set of bytes of a file, as disjoint ranges. Test: tests/hub/range_set_test.cc
+// A set of bytes of a file, as disjoint ranges. Test: tests/hub/parts_test.cc
 #pragma once
 
 #include <cstdint>

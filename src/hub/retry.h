@@ -1,4 +1,4 @@
-// When to ask again, and how long to wait before. Test: tests/hub/retry_test.cc
+// When to ask again, and how long to wait before. Test: tests/hub/parts_test.cc
 #pragma once
 
 #include <chrono>

@@ -1,6 +1,6 @@
 // The hubs: each answers what a repository holds. Formats: huggingface.co/docs/hub/api, the client of
 // ModelScope (modelscope/hub), the registry protocol of Ollama (OCI distribution).
-// Test: tests/hub/sources_test.cc
+// Test: tests/hub/pull_test.cc
 #pragma once
 
 #include <string>

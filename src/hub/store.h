@@ -1,4 +1,4 @@
-// The models of this machine: $QW_HOME/models. Layout and locks: docs/hub.md. Test: tests/hub/store_test.cc
+// The models of this machine: $QW_HOME/models. Layout and locks: docs/hub.md. Test: tests/hub/pull_test.cc
 #pragma once
 
 #include <ctime>

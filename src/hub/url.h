@@ -1,4 +1,4 @@
-// Addresses of the web: taken apart, put together, compared by origin. Test: tests/hub/url_test.cc
+// Addresses of the web: taken apart, put together, compared by origin. Test: tests/hub/name_test.cc
 #pragma once
 
 #include <string>

@@ -1,6 +1,7 @@
-// A complete model file in GGUF: metadata as llama.cpp's convert_hf_to_gguf (0.7) writes them for llama,
-// qwen2 and qwen3, the reverse of the table in gguf_config.h, so that llama.cpp and qw read it. Vectors
-// (norms, biases) are F32. Test: tests/golden/gguf_write_golden_test.cc
+// A complete model file in GGUF: metadata as llama.cpp's convert_hf_to_gguf (0.7) writes them, the reverse of
+// the table in gguf_config.h, so that llama.cpp and qw read it. Vectors (norms, biases) are F32. The hybrids
+// and the original Qwen have tables of their own (gguf_hybrid_export.h, gguf_qwen.h). Test:
+// tests/golden/gguf_write_golden_test.cc
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 // Llama, Qwen2 (also 1.5 and 2.5) and Qwen3, dense and with experts: one decoder whose differences are fields
 // set by the config. Reference: transformers' models/{llama,qwen2,qwen3,qwen2_moe,qwen3_moe}/modeling_*.py.
-// Test: tests/golden, tests/models/decoder_test.cc
+// Test: tests/golden
 #pragma once
 
 #include "models/model.h"

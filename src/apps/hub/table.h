@@ -1,4 +1,4 @@
-// A table of text in columns, for a terminal. Test: tests/apps/table_test.cc
+// A table of text in columns, for a terminal. Test: tests/apps/machine_test.cc
 #pragma once
 
 #include <string>
