@@ -121,10 +121,11 @@ struct Other {
   std::unique_ptr<ForwardRunner> runner;
 };
 Result<std::optional<Other>> open_other(Program& program, const std::optional<std::string>& name,
-                                        const OpenModel& model, int window, DType kv) {
+                                        ModelFlags flags, const OpenModel& model, int window, DType kv) {
   if (!name) return std::optional<Other>();
   Other other;
-  QW_TRY(other.open, open_model(program, *name, {}, {.tokenizer = false}));
+  flags.adapter.reset();
+  QW_TRY(other.open, open_model(program, *name, flags, {.tokenizer = false}));
   const int found = model.model->info().vocab, expected = other.open.model->info().vocab;
   if (found != expected)
     return fail("perplexity.other_vocabulary", {{"model", model.checkpoint.path.string()},
@@ -170,7 +171,7 @@ Result<int> perplexity_command(Program& program, Args args) {
       ForwardRunner::create(
           *open.model, *open.backend,
           {.streams = 1, .max_tokens = n, .kv = kv, .adapter = open.adapter ? open.adapter->set : nullptr}));
-  QW_TRY(const std::optional<Other> other, open_other(program, against, open, n, kv));
+  QW_TRY(const std::optional<Other> other, open_other(program, against, flags, open, n, kv));
   Progress progress(program.console(), program.console().text("ui.perplexity_progress"));
   Score total;
   for (int64_t w = 0; w < windows; ++w) {
