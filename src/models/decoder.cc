@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/layers.h"
 #include "nn/mlp.h"
 #include "nn/rope_config.h"
-#include "nn/scratch.h"
 #include "nn/window_config.h"
 #include "ops/add.h"
 #include "ops/attention.h"
-#include "ops/gather_rows.h"
 
 namespace qw {
 namespace {
@@ -201,14 +200,10 @@ class Decoder : public Model {
     cx.tap("embed", x);
     const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
-    for (size_t il = 0; il < layers_.size(); ++il) {
-      x = nn::with_scratch(cx, x, [this, table, step, il](Ctx& inner, const Tensor& in) {
-        return layers_[il].forward(inner, in, table, step, c_, static_cast<int>(il));
-      });
-      if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
-    }
-    if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-    return norm_(cx, x);
+    x = nn::run_layers(cx, x, c_.info.n_layers, [this, table, step](Ctx& inner, const Tensor& in, int il) {
+      return layers_[static_cast<size_t>(il)].forward(inner, in, table, step, c_, il);
+    });
+    return norm_(cx, nn::wanted_rows(cx, x, b));
   }
 
  private:

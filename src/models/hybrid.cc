@@ -3,11 +3,10 @@
 #include "models/hybrid_config.h"
 #include "nn/gated_attention.h"
 #include "nn/gated_delta.h"
+#include "nn/layers.h"
 #include "nn/mlp.h"
-#include "nn/scratch.h"
 #include "ops/add.h"
 #include "ops/concat_columns.h"
-#include "ops/gather_rows.h"
 
 namespace qw {
 namespace {
@@ -133,13 +132,10 @@ class Hybrid : public Model {
     cx.tap("embed", x);
     const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
-    for (size_t il = 0; il < layers_.size(); ++il) {
-      x = nn::with_scratch(cx, x, [this, table, step, il](Ctx& inner, const Tensor& in) {
-        return layers_[il].forward(inner, in, table, step, static_cast<int>(il));
-      });
-      if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
-    }
-    return norm_(cx, wanted_rows(cx, x, b));
+    x = nn::run_layers(cx, x, c_.info.n_layers, [this, table, step](Ctx& inner, const Tensor& in, int il) {
+      return layers_[static_cast<size_t>(il)].forward(inner, in, table, step, il);
+    });
+    return norm_(cx, nn::wanted_rows(cx, x, b));
   }
 
   bool has_mtp() const override { return c_.mtp_layers > 0; }
@@ -152,15 +148,10 @@ class Hybrid : public Model {
     const Tensor table = ops::rope_table(cx, cx.arena.upload(b.positions), c_.rope);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
     const Tensor y = mtp_.layer.forward(cx, x, table, step, c_.info.n_layers);
-    return mtp_.norm(cx, wanted_rows(cx, y, b));
+    return mtp_.norm(cx, nn::wanted_rows(cx, y, b));
   }
 
  private:
-  static Tensor wanted_rows(Ctx& cx, const Tensor& x, const Batch& b) {
-    if (b.logit_rows.size() == b.ids.size()) return x;
-    return ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-  }
-
   HybridConfig c_;
   nn::Embedding embed_;
   std::vector<Layer> layers_;

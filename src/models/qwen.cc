@@ -2,13 +2,12 @@
 
 #include <cmath>
 
+#include "nn/layers.h"
 #include "nn/modules.h"
 #include "nn/rope_config.h"
-#include "nn/scratch.h"
 #include "ops/add.h"
 #include "ops/attention.h"
 #include "ops/columns.h"
-#include "ops/gather_rows.h"
 #include "ops/silu_mul.h"
 
 namespace qw {
@@ -165,14 +164,10 @@ class Qwen : public Model {
     cx.tap("embed", x);
     const std::array<Tensor, 2> tables = rotations(cx, b);
     const ops::AttnStep step = ops::prepare_attention(cx, b.plan);
-    for (size_t il = 0; il < layers_.size(); ++il) {
-      x = nn::with_scratch(cx, x, [this, tables, step, il](Ctx& inner, const Tensor& in) {
-        return layers_[il].forward(inner, in, tables, step, c_, static_cast<int>(il));
-      });
-      if (cx.trace != nullptr) cx.tap("layers." + std::to_string(il), x);
-    }
-    if (b.logit_rows.size() != b.ids.size()) x = ops::gather_rows(cx, x, cx.arena.upload(b.logit_rows));
-    return norm_(cx, x);
+    x = nn::run_layers(cx, x, c_.info.n_layers, [this, tables, step](Ctx& inner, const Tensor& in, int il) {
+      return layers_[static_cast<size_t>(il)].forward(inner, in, tables, step, c_, il);
+    });
+    return norm_(cx, nn::wanted_rows(cx, x, b));
   }
 
  private:
