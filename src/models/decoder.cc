@@ -31,15 +31,6 @@ struct DecoderConfig {
   double scale() const { return 1.0 / std::sqrt(static_cast<double>(head_dim)); }
 };
 
-// Ten times what any released model has; a config must not size memory by itself, before the weights bear it
-// out.
-constexpr int kMaxLayers = 4096;
-constexpr int kMaxHeadDim = 65536;
-
-void limit(ConfigReader& c, std::string_view key, int value, int max) {
-  if (value > max) c.error(Error("config.range", {{"key", key}, {"found", value}}));
-}
-
 // What differs between the types. Defaults are those of LlamaConfig, Qwen2Config, Qwen3Config, Qwen2MoeConfig
 // and Qwen3MoeConfig (transformers 5).
 void read_variant(ConfigReader& c, DecoderConfig& d) {
@@ -91,9 +82,9 @@ Result<DecoderConfig> parse(const Json& json, std::vector<Error>& warnings) {
   d.eps = c.number("rms_norm_eps", 1e-6);
   d.tied = c.boolean("tie_word_embeddings", false);
   c.only("hidden_act", {"silu"});
-  limit(c, "num_hidden_layers", d.info.n_layers, kMaxLayers);
+  c.at_most("num_hidden_layers", d.info.n_layers, nn::kMaxLayers);
   if (c.status()) read_variant(c, d);
-  limit(c, "head_dim", d.head_dim, kMaxHeadDim);
+  c.at_most("head_dim", d.head_dim, nn::kMaxDim);
   if (c.status() && (d.heads % d.kv_heads != 0 || d.head_dim % 2 != 0))
     c.error(Error("config.heads", {{"heads", d.heads}, {"kv_heads", d.kv_heads}, {"head_dim", d.head_dim}}));
   if (c.status()) {

@@ -10,15 +10,6 @@ namespace {
 
 using nn::ConfigReader;
 
-// Ten times what any released model has; a config must not size memory by itself, before the weights bear it
-// out.
-constexpr int kMaxLayers = 4096;
-constexpr int kMaxDim = 65536;
-
-void limit(ConfigReader& c, std::string_view key, int value, int max) {
-  if (value > max) c.error(Error("config.range", {{"key", key}, {"found", value}}));
-}
-
 // Every layer by name (layer_types), else each full_attention_interval-th is full attention.
 std::vector<bool> read_layer_types(ConfigReader& c, int n_layers) {
   const int interval = c.integer("full_attention_interval", 4);
@@ -72,11 +63,11 @@ void read_delta(ConfigReader& c, ops::DeltaShape& d) {
   d.v_dim = c.integer("linear_value_head_dim", 128);
   d.k_heads = c.integer("linear_num_key_heads", 16);
   d.v_heads = c.integer("linear_num_value_heads", 32);
-  limit(c, "linear_conv_kernel_dim", d.taps, 64);
-  limit(c, "linear_key_head_dim", d.k_dim, kMaxDim);
-  limit(c, "linear_value_head_dim", d.v_dim, kMaxDim);
-  limit(c, "linear_num_key_heads", d.k_heads, kMaxDim);
-  limit(c, "linear_num_value_heads", d.v_heads, kMaxDim);
+  c.at_most("linear_conv_kernel_dim", d.taps, 64);
+  c.at_most("linear_key_head_dim", d.k_dim, nn::kMaxDim);
+  c.at_most("linear_value_head_dim", d.v_dim, nn::kMaxDim);
+  c.at_most("linear_num_key_heads", d.k_heads, nn::kMaxDim);
+  c.at_most("linear_num_value_heads", d.v_heads, nn::kMaxDim);
   if (c.status() && d.v_heads % d.k_heads != 0)
     c.error(Error("config.heads", {{"heads", d.v_heads}, {"kv_heads", d.k_heads}, {"head_dim", d.k_dim}}));
 }
@@ -134,8 +125,8 @@ Result<HybridConfig> parse_hybrid_config(const Json& json, std::vector<Error>& w
   c.only("hidden_act", {"silu"});
   c.only("attn_output_gate", {true});
   c.only("output_gate_type", {"swish"});
-  limit(c, "num_hidden_layers", h.info.n_layers, kMaxLayers);
-  limit(c, "head_dim", h.head_dim, kMaxDim);
+  c.at_most("num_hidden_layers", h.info.n_layers, nn::kMaxLayers);
+  c.at_most("head_dim", h.head_dim, nn::kMaxDim);
   if (c.status() && h.heads % h.kv_heads != 0)
     c.error(Error("config.heads", {{"heads", h.heads}, {"kv_heads", h.kv_heads}, {"head_dim", h.head_dim}}));
   if (c.status()) read_delta(c, h.delta);

@@ -76,11 +76,9 @@ Result<QwenConfig> parse(const Json& json, std::vector<Error>& warnings) {
   c.only("activation", {"swiglu"});
   c.only("pos_emb", {"rotary"});
   c.only("apply_residual_connection_post_layernorm", {false});
-  constexpr int kMaxLayers = 4096, kMaxHeadDim = 65536;  // as models/decoder.cc
-  if (q.info.n_layers > kMaxLayers)
-    c.error(Error("config.range", {{"key", "num_hidden_layers"}, {"found", q.info.n_layers}}));
+  c.at_most("num_hidden_layers", q.info.n_layers, nn::kMaxLayers);
   // The reference splits c_attn's output in parts of hidden_size.
-  if (c.status() && (q.head_dim > kMaxHeadDim || q.head_dim < 4 || q.head_dim % 2 != 0 || q.ffn < 1 ||
+  if (c.status() && (q.head_dim > nn::kMaxDim || q.head_dim < 4 || q.head_dim % 2 != 0 || q.ffn < 1 ||
                      int64_t{q.heads} * q.head_dim != q.info.hidden))
     c.error(Error("config.heads", {{"heads", q.heads}, {"kv_heads", q.heads}, {"head_dim", q.head_dim}}));
   read_rotation(c, q);

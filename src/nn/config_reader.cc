@@ -148,6 +148,10 @@ void ConfigReader::only(std::string_view key, std::initializer_list<Json> allowe
   error(Error("config.value", {{"key", full(key)}, {"found", shown(*v)}, {"expected", expected}}));
 }
 
+void ConfigReader::at_most(std::string_view key, int value, int max) {
+  if (value > max) error(Error("config.range", {{"key", full(key)}, {"found", value}}));
+}
+
 std::vector<Error> ConfigReader::unknown_keys() const {
   std::vector<Error> out = nested_unknown_;
   if (!json_.is_object()) return out;

@@ -15,6 +15,11 @@
 
 namespace qw::nn {
 
+// Ten times what any released model has; a config must not size memory by itself, before the weights bear it
+// out.
+inline constexpr int kMaxLayers = 4096;
+inline constexpr int kMaxDim = 65536;  // width of a head, heads of a layer
+
 class ConfigReader {
  public:
   // `where` prefixes the keys in errors ("rope_parameters."). `json` outlives the reader.
@@ -39,6 +44,8 @@ class ConfigReader {
   }
   // The key must be absent or one of `allowed`. Errors: config.value (key, found, expected).
   void only(std::string_view key, std::initializer_list<Json> allowed);
+  // `value`, which `key` gave. Errors: config.range (key, found).
+  void at_most(std::string_view key, int value, int max);
   void harmless(std::initializer_list<std::string_view> keys) { read_.insert(keys.begin(), keys.end()); }
   // Takes over the error and the unknown keys of a reader of a nested object.
   void absorb(const ConfigReader& nested);

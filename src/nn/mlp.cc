@@ -36,13 +36,10 @@ MoeConfig read_moe(ConfigReader& c, const MoeConfig& defaults) {
   out.normalise = c.boolean("norm_topk_prob", defaults.normalise);
   c.only("output_router_logits", {false});
   c.harmless({"router_aux_loss_coef"});
-  // A config must not size memory by itself, before the weights bear it out: ten times what any model has.
-  constexpr int kMaxExperts = 1 << 18;  // of all layers together
+  constexpr int kMaxExperts = 1 << 18;  // of all layers together; why: nn/config_reader.h
   const int layers = c.integer("num_hidden_layers", 1);
-  if (out.experts > kMaxExperts / layers)
-    c.error(Error("config.range", {{"key", "num_experts"}, {"found", out.experts}}));
-  if (out.top_k > out.experts)
-    c.error(Error("config.range", {{"key", "num_experts_per_tok"}, {"found", out.top_k}}));
+  c.at_most("num_experts", out.experts, kMaxExperts / layers);
+  c.at_most("num_experts_per_tok", out.top_k, out.experts);
   return out;
 }
 

@@ -43,6 +43,8 @@ TEST(ConfigReader, TheFirstErrorStands) {
             "config.value key=act found=\"gelu\" expected=\"silu\"");
   EXPECT_EQ(first([](ConfigReader& c) { c.integer("neg"); }), "config.range key=neg found=-1");
   EXPECT_EQ(first([](ConfigReader& c) { c.integer("huge"); }), "config.range key=huge found=99999999999");
+  EXPECT_EQ(first([](ConfigReader& c) { c.at_most("heads", 9, 8); }), "config.range key=heads found=9");
+  EXPECT_EQ(first([](ConfigReader& c) { c.at_most("heads", 8, 8); }), "");
   EXPECT_EQ(first([](ConfigReader& c) { c.numbers("list"); }),
             "config.type key=list expected=a list of numbers found=\"a\"");
   EXPECT_EQ(first([](ConfigReader& c) { c.object("n"); }),
