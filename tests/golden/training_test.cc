@@ -1,9 +1,7 @@
 // Loss curves of 20 steps against PyTorch, transformers and PEFT: full and LoRA, DPO and distillation. Data:
 // tools/goldens/README.md, "training"; the constants are those of tools/goldens/training.py.
-#include <cmath>
-
 #include "backend/cpu/cpu_backend.h"
-#include "golden/golden.h"
+#include "golden/lesson.h"
 #include "io/checkpoint.h"
 #include "io/peft.h"
 #include "models/model.h"
@@ -95,27 +93,19 @@ struct Course {
 
 struct Training : testing::TestWithParam<Case> {};
 
-// The reference's own distance from f64 measures what f32 costs here; an engine in f32 may be a few times as
-// far. 4 covers another order of summation in every product of the model; 2e-6 is one unit in the last place
-// of a loss of 12.
-double tolerance(const Host<float>& f32, const Host<double>& f64) {
-  double spread = 2e-6;
-  for (size_t i = 0; i < f32.values.size(); ++i)
-    spread = std::max(spread, std::abs(static_cast<double>(f32.values[i]) - f64.values[i]));
-  return 4 * spread;
-}
-
 TEST_P(Training, TwentyStepsEqualTheReference) {
   Course course(GetParam(), config_of(GetParam()), Products::f32_packed);
   const Host<float> losses = course.expected.f32("losses"), norms = course.expected.f32("grad_norms");
   const Host<double> losses64 = course.expected.f64("losses_f64"),
                      norms64 = course.expected.f64("grad_norms_f64");
   ASSERT_EQ(losses64.values.size(), 20u);
+  const double loss_off = reference_tolerance(losses, losses64, kLossUlp);
+  const double norm_off = reference_tolerance(norms, norms64, kLossUlp);
   for (size_t step = 0; step < losses64.values.size(); ++step) {
     const auto r = course.trainer->step();
     ASSERT_TRUE(r) << r.error().debug();
-    EXPECT_NEAR(r->loss, losses64.values[step], tolerance(losses, losses64)) << "step " << step + 1;
-    EXPECT_NEAR(r->grad_norm, norms64.values[step], tolerance(norms, norms64) + 1e-4 * norms64.values[step])
+    EXPECT_NEAR(r->loss, losses64.values[step], loss_off) << "step " << step + 1;
+    EXPECT_NEAR(r->grad_norm, norms64.values[step], norm_off + 1e-4 * norms64.values[step])
         << "step " << step + 1;
   }
   EXPECT_TRUE(course.expected.unread().empty()) << "first: " << course.expected.unread().front();
