@@ -6,6 +6,7 @@
 #include "apps/memory.h"
 #include "base/mmap.h"
 #include "core/kv_pool.h"
+#include "nn/text_config.h"
 
 namespace qw::apps {
 namespace {
@@ -40,16 +41,6 @@ double routed_share(const Json& config) {
   };
   const double all = number("num_experts"), used = number("num_experts_per_tok");
   return all > 0 && used > 0 ? used / all : 1.0;
-}
-
-// The text model of a config that describes more.
-Json text_of(Json config) {
-  const auto nested = config.find("text_config");
-  if (nested == config.end() || !nested->is_object()) return config;
-  Json text = *nested;
-  if (!text.contains("tie_word_embeddings") && config.contains("tie_word_embeddings"))
-    text["tie_word_embeddings"] = config["tie_word_embeddings"];
-  return text;
 }
 
 }  // namespace
@@ -98,9 +89,9 @@ Result<std::optional<Json>> lone_config(const fs::path& path) {
   if (!fs::exists(file, ec)) return std::optional<Json>();
   constexpr size_t kMaxBytes = size_t{64} << 20;
   QW_TRY(const std::string text, read_file(file, kMaxBytes));
-  QW_TRY(Json json, parse_json(text, file.string()));
+  QW_TRY(const Json json, parse_json(text, file.string()));
   if (!json.is_object()) return fail("hf.not_object", {{"file", file.string()}});
-  return std::optional(text_of(std::move(json)));
+  return std::optional(nn::text_config(json));
 }
 
 Json shape_json(const Model& model, const ModelShape& shape) {
