@@ -1,14 +1,12 @@
 #include "apps/eval/sha256.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
-#include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
-#include "base/check.h"
 #include "base/mmap.h"
+#include "hub/hash.h"
 
 namespace qw::eval {
 namespace {
@@ -16,23 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kStepBytes = size_t{16} << 20;
-
-class Sha256 {
- public:
-  Sha256() : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    QW_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-  }
-  void add(const void* data, size_t size) { QW_CHECK(EVP_DigestUpdate(context_.get(), data, size) == 1); }
-  std::string finish() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned size = 0;
-    QW_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), &size) == 1);
-    return fmt::format("{:02x}", fmt::join(digest.begin(), digest.begin() + size, ""));
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
 
 std::vector<fs::path> model_files_in(const fs::path& folder) {
   std::vector<fs::path> out;
@@ -64,8 +45,8 @@ std::vector<fs::path> files_of(const Checkpoint& checkpoint) {
 }  // namespace
 
 std::string sha256_of(std::string_view bytes) {
-  Sha256 hash;
-  hash.add(bytes.data(), bytes.size());
+  hub::ContentHash hash(hub::HashKind::sha256, static_cast<int64_t>(bytes.size()));
+  hash.add(std::as_bytes(std::span(bytes)));
   return hash.finish();
 }
 
@@ -87,10 +68,10 @@ Result<Json> sha256_of_model(const Checkpoint& checkpoint, const std::optional<s
                 fs::is_directory(*adapter) ? model_files_in(*adapter) : std::vector<fs::path>{*adapter}));
   Json out = Json::object();
   for (const auto& [name, file] : files) {
-    Sha256 hash;
+    hub::ContentHash hash(hub::HashKind::sha256, static_cast<int64_t>(file->bytes().size()));
     for (auto rest = file->bytes(); !rest.empty();) {
       const size_t n = std::min(rest.size(), kStepBytes);
-      hash.add(rest.data(), n);
+      hash.add(rest.first(n));
       rest = rest.subspan(n);
       done += static_cast<int64_t>(n);
       progress(done, total);
