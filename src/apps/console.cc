@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/descriptor.h"
 #include "base/mmap.h"
 
 namespace qw::apps {
@@ -90,11 +91,9 @@ Result<std::string> read_input(const std::string& file) {
   const auto type = std::filesystem::status(file, error).type();
   if (type != std::filesystem::file_type::fifo && type != std::filesystem::file_type::character)
     return read_file(file);
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail("file.open", {{"file", file}, {"reason", std::strerror(errno)}});
-  Result<std::string> content = read_all(fd);
-  ::close(fd);
-  return content;
+  const Descriptor fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.open()) return fail("file.open", {{"file", file}, {"reason", std::strerror(errno)}});
+  return read_all(fd.get());
 }
 
 Result<std::optional<std::string>> LineReader::next() {

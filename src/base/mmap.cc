@@ -3,26 +3,15 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
 
 namespace qw {
 namespace {
-
-// A file descriptor that closes itself.
-struct Fd {
-  int fd;
-  explicit Fd(int f) : fd(f) {}
-  ~Fd() {
-    if (fd >= 0) ::close(fd);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-};
 
 tl::unexpected<Error> file_error(std::string_view code, const std::filesystem::path& path) {
   return fail(code, {{"file", path.string()}, {"reason", std::strerror(errno)}});
@@ -31,15 +20,15 @@ tl::unexpected<Error> file_error(std::string_view code, const std::filesystem::p
 }  // namespace
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::filesystem::path& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.fd < 0) return file_error("file.open", path);
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.open()) return file_error("file.open", path);
   struct stat st = {};
-  if (::fstat(file.fd, &st) != 0) return file_error("file.open", path);
+  if (::fstat(file.get(), &st) != 0) return file_error("file.open", path);
   if (!S_ISREG(st.st_mode)) return fail("file.not_regular", {{"file", path.string()}});
   const auto size = static_cast<size_t>(st.st_size);
   const void* data = nullptr;
   if (size > 0) {
-    data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd, 0);
+    data = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), 0);
     if (data == MAP_FAILED) return file_error("file.open", path);
   }
   return std::shared_ptr<const MappedFile>(new MappedFile(path, static_cast<const std::byte*>(data), size));

@@ -9,22 +9,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/descriptor.h"
+
 namespace qw::hub {
 namespace {
 
 namespace fs = std::filesystem;
 
 constexpr size_t kCopyBytes = size_t{64} << 20;
-
-struct Fd {
-  int fd;
-  explicit Fd(int f) : fd(f) {}
-  ~Fd() {
-    if (fd >= 0) ::close(fd);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-};
 
 tl::unexpected<Error> write_error(const fs::path& path) {
   const bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
@@ -59,12 +51,12 @@ Status place_file(const fs::path& from, const fs::path& to) {
   fs::create_directories(to.parent_path(), ec);
   fs::remove(to, ec);
   if (::linkat(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) == 0) return {};
-  const Fd in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.fd < 0) return fail("file.open", {{"file", from.string()}, {"reason", std::strerror(errno)}});
-  const Fd out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
-  if (out.fd < 0) return write_error(to);
-  if (::ioctl(out.fd, FICLONE, in.fd) == 0) return {};
-  if (copy(in.fd, out.fd) && ::fsync(out.fd) == 0) return {};
+  const Descriptor in(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.open()) return fail("file.open", {{"file", from.string()}, {"reason", std::strerror(errno)}});
+  const Descriptor out(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (!out.open()) return write_error(to);
+  if (::ioctl(out.get(), FICLONE, in.get()) == 0) return {};
+  if (copy(in.get(), out.get()) && ::fsync(out.get()) == 0) return {};
   const auto error = write_error(to);
   fs::remove(to, ec);
   return error;

@@ -81,28 +81,18 @@ std::string_view bare(std::string_view name) {
 }
 
 void flush(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.open()) ::fsync(fd.get());
 }
 
 }  // namespace
-
-FileLock::~FileLock() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 FileLock FileLock::try_lock(const fs::path& file, bool exclusive) {
   FileLock out;
   std::error_code ec;
   fs::create_directories(file.parent_path(), ec);
-  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0) return out;
-  if (::flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
-    out.fd_ = fd;
-  else
-    ::close(fd);
+  Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (fd.open() && ::flock(fd.get(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) out.fd_ = std::move(fd);
   return out;
 }
 
@@ -226,10 +216,8 @@ void Store::touch(std::string_view key) const {
   const fs::path file = folder(key) / kUsed;
   std::error_code ec;
   if (!fs::is_directory(folder(key), ec)) return;
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-  if (fd < 0) return;
-  ::futimens(fd, nullptr);
-  ::close(fd);
+  const Descriptor fd(::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (fd.open()) ::futimens(fd.get(), nullptr);
 }
 
 Status Store::publish(std::string_view key, const fs::path& finished) const {

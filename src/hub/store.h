@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "hub/listing.h"
 #include "hub/select.h"
 
@@ -47,19 +48,12 @@ struct PartialModel {
 // A lock on a file, held while this lives; it ends with the process too.
 class FileLock {
  public:
-  FileLock() = default;
-  FileLock(FileLock&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  FileLock& operator=(FileLock&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileLock();
-  bool held() const { return fd_ >= 0; }
+  bool held() const { return fd_.open(); }
   // Not held where another holds it, or where the folder cannot be written.
   static FileLock try_lock(const std::filesystem::path& file, bool exclusive);
 
  private:
-  int fd_ = -1;
+  Descriptor fd_;
 };
 
 class Store {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/descriptor.h"
 
 namespace qw {
 namespace {
@@ -25,11 +26,8 @@ tl::unexpected<Error> write_error(const fs::path& path, int error) {
 
 // Files and folders alike.
 Status flush(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return write_error(path, errno);
-  const int failed = ::fsync(fd) == 0 ? 0 : errno;
-  ::close(fd);
-  if (failed != 0) return write_error(path, failed);
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.open() || ::fsync(fd.get()) != 0) return write_error(path, errno);
   return {};
 }
 

@@ -5,21 +5,10 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "base/mmap.h"
 
 namespace qw::train {
-
-RunLog::RunLog(std::filesystem::path file, int fd, std::vector<Json> lines)
-    : file_(std::move(file)), fd_(fd), lines_(std::move(lines)) {}
-
-RunLog::RunLog(RunLog&& other) noexcept
-    : file_(std::move(other.file_)), fd_(std::exchange(other.fd_, -1)), lines_(std::move(other.lines_)) {}
-
-RunLog::~RunLog() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 Result<RunLog> RunLog::open(const std::filesystem::path& file, int64_t done) {
   std::vector<Json> kept;
@@ -41,15 +30,15 @@ Result<RunLog> RunLog::open(const std::filesystem::path& file, int64_t done) {
     }
   }
   QW_TRY(write_file_atomic(file, text));
-  const int fd = ::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (fd < 0) return fail("file.open", {{"file", file.string()}, {"reason", std::strerror(errno)}});
-  return RunLog(file, fd, std::move(kept));
+  Descriptor fd(::open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!fd.open()) return fail("file.open", {{"file", file.string()}, {"reason", std::strerror(errno)}});
+  return RunLog(file, std::move(fd), std::move(kept));
 }
 
 Status RunLog::append(const Json& line) {
   const std::string text = to_json_line(line) + "\n";
   for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t n = ::write(fd_, rest.data(), rest.size());
+    const ssize_t n = ::write(fd_.get(), rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail("file.write", {{"file", file_.string()}, {"reason", std::strerror(errno)}});
     rest.remove_prefix(static_cast<size_t>(n));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/descriptor.h"
 #include "base/json.h"
 
 namespace qw::train {
@@ -17,18 +18,16 @@ class RunLog {
   // Opens (makes) the file and drops what was logged behind step `done`, torn last lines included. Errors:
   // file.write, file.open.
   static Result<RunLog> open(const std::filesystem::path& file, int64_t done);
-  RunLog(RunLog&& other) noexcept;
-  RunLog& operator=(RunLog&&) = delete;
-  ~RunLog();
 
   Status append(const Json& line);
   const std::vector<Json>& lines() const { return lines_; }
 
  private:
-  RunLog(std::filesystem::path file, int fd, std::vector<Json> lines);
+  RunLog(std::filesystem::path file, Descriptor fd, std::vector<Json> lines)
+      : file_(std::move(file)), fd_(std::move(fd)), lines_(std::move(lines)) {}
 
   std::filesystem::path file_;
-  int fd_;
+  Descriptor fd_;
   std::vector<Json> lines_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -154,20 +153,10 @@ Result<RunFolder> RunFolder::open(const fs::path& out) {
   fs::create_directories(out, ec);
   if (ec) return fail("file.write", {{"file", out.string()}, {"reason", ec.message()}});
   const fs::path lock = out / ".lock";
-  const int fd = ::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0) return fail("file.write", {{"file", lock.string()}, {"reason", std::strerror(errno)}});
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    ::close(fd);
-    return fail("train.in_use", {{"folder", out.string()}});
-  }
-  return RunFolder(out, fd);
-}
-
-RunFolder::RunFolder(RunFolder&& other) noexcept
-    : path_(std::move(other.path_)), fd_(std::exchange(other.fd_, -1)) {}
-
-RunFolder::~RunFolder() {
-  if (fd_ >= 0) ::close(fd_);
+  Descriptor fd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (!fd.open()) return fail("file.write", {{"file", lock.string()}, {"reason", std::strerror(errno)}});
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail("train.in_use", {{"folder", out.string()}});
+  return RunFolder(out, std::move(fd));
 }
 
 bool RunFolder::used() const {

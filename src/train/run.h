@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "base/descriptor.h"
 #include "train/log.h"
 #include "train/trainer.h"
 
@@ -39,9 +40,6 @@ class RunFolder {
  public:
   // Makes it. Errors: train.in_use (args folder), file.write.
   static Result<RunFolder> open(const std::filesystem::path& out);
-  RunFolder(RunFolder&& other) noexcept;
-  RunFolder& operator=(RunFolder&&) = delete;
-  ~RunFolder();
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
@@ -51,9 +49,9 @@ class RunFolder {
   bool used() const;
 
  private:
-  RunFolder(std::filesystem::path path, int fd) : path_(std::move(path)), fd_(fd) {}
+  RunFolder(std::filesystem::path path, Descriptor lock) : path_(std::move(path)), lock_(std::move(lock)) {}
   std::filesystem::path path_;
-  int fd_;
+  Descriptor lock_;
 };
 
 // Goes on from the trainer's step to the last one, or until `stop`. Errors: file.write (the last checkpoint

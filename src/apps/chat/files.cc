@@ -19,10 +19,6 @@ tl::unexpected<Error> file_error(std::string_view code, const std::filesystem::p
 
 }  // namespace
 
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Result<Descriptor> open_append(const std::filesystem::path& file) {
   std::error_code error;
   const std::filesystem::path folder = file.parent_path();

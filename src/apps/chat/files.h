@@ -1,32 +1,14 @@
-// Small files of qw's own data: descriptors that close themselves, appends that are whole or absent, locks.
-// Test: tests/apps/chat_journal_test.cc
+// Small files of qw's own data: appends that are whole or absent, locks. Test:
+// tests/apps/chat_journal_test.cc
 #pragma once
 
 #include <filesystem>
 #include <string_view>
-#include <utility>
 
+#include "base/descriptor.h"
 #include "base/result.h"
 
 namespace qw::chat {
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor();
-
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
 
 // Opens for appending and reading; made where absent, with its folders, for this user alone. Errors:
 // file.open.

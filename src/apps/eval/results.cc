@@ -126,7 +126,7 @@ Json Summary::json() const {
 }
 
 Result<ResultFile> ResultFile::open(const std::string& file, const Json& header) {
-  QW_TRY(chat::Descriptor fd, chat::open_append(file));
+  QW_TRY(Descriptor fd, chat::open_append(file));
   ResultFile out(file, std::move(fd));
   if (!chat::lock(out.fd_, false)) return fail("eval.in_use", {{"file", file}});
   QW_TRY(const std::string content, chat::read_all(out.fd_, file));

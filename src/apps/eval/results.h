@@ -49,10 +49,10 @@ class ResultFile {
   Status append(const Json& result);
 
  private:
-  ResultFile(std::string file, chat::Descriptor fd) : file_(std::move(file)), fd_(std::move(fd)) {}
+  ResultFile(std::string file, Descriptor fd) : file_(std::move(file)), fd_(std::move(fd)) {}
 
   std::string file_;
-  chat::Descriptor fd_;
+  Descriptor fd_;
   std::vector<Json> found_;
 };
 
