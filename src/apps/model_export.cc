@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/tokenizer_files.h"
+#include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
 
 namespace qw::apps {
@@ -44,14 +45,21 @@ Status export_folder(const std::filesystem::path& out, const Checkpoint& checkpo
   return write_hf_folder(out, plan, rows, progress);
 }
 
-Result<GgufModelPlan> gguf_plan(const Checkpoint& checkpoint, QuantFormat format) {
+Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
+                   WeightRows& rows, const WriteProgress& progress) {
   GgufModelPlan plan{.config = checkpoint.config,
                      .generation = checkpoint.generation,
                      .tokenizer = {},
                      .name = checkpoint.name,
                      .format = format};
   QW_TRY(plan.tokenizer, tokenizer_for_gguf(checkpoint));
-  return plan;
+  return write_gguf(out, plan, rows, progress);
+}
+
+WriteProgress shown_by(Progress& progress) {
+  return [&progress](int64_t done, int64_t total) {
+    progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
+  };
 }
 
 }  // namespace qw::apps

@@ -6,9 +6,9 @@
 #include <optional>
 #include <string_view>
 
+#include "apps/progress.h"
 #include "core/dtype.h"
 #include "io/checkpoint.h"
-#include "io/gguf_export.h"
 #include "io/weight_rows.h"
 
 namespace qw::apps {
@@ -26,9 +26,13 @@ Status check_out(const std::filesystem::path& out);
 // The weights as a folder of Hugging Face, with the checkpoint's tokenizer and other files. Errors:
 // merge.gguf_to_folder (args file), those of write_hf_folder.
 Status export_folder(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
-                     WeightRows& rows, const WriteProgress& progress);
+                     WeightRows& rows, const WriteProgress& progress = {});
 
-// The checkpoint as one GGUF file, its tokenizer included. Errors: text.*.
-Result<GgufModelPlan> gguf_plan(const Checkpoint& checkpoint, QuantFormat format);
+// The same as one GGUF file, the tokenizer inside. Errors: text.*, those of write_gguf.
+Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
+                   WeightRows& rows, const WriteProgress& progress = {});
+
+// Mebibytes on a line of progress, which outlives the writer.
+WriteProgress shown_by(Progress& progress);
 
 }  // namespace qw::apps

@@ -34,12 +34,6 @@ std::vector<std::string> type_names() {
   return out;
 }
 
-WriteProgress shown_by(Progress& progress) {
-  return [&progress](int64_t done, int64_t total) {
-    progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
-  };
-}
-
 Result<quant::Imatrix> measure(Program& program, const Options& o) {
   QW_TRY(const std::string text, read_input(*o.imatrix_text));
   ModelFlags compute = o.compute;
@@ -144,9 +138,8 @@ class ScratchFile {
 
 Status write_float_gguf(Program& program, const Options& o, const fs::path& to, const OpenModel& open,
                         QuantFormat format, WeightRows& rows) {
-  QW_TRY(const GgufModelPlan plan, gguf_plan(open.checkpoint, format));
   Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-  return write_gguf(to, plan, rows, shown_by(progress));
+  return export_gguf(to, open.checkpoint, format, rows, shown_by(progress));
 }
 
 // From anything that is no GGUF file: first all numbers as floats, which lose nothing, then those.

@@ -1,8 +1,6 @@
 // qw merge: a model with an adapter folded into its weights, or as it is, written as a Hugging Face folder or
 // as a GGUF file; or the adapter alone in the other of its two forms.
 // Test: tests/e2e/merge_test.cc
-#include <algorithm>
-
 #include "apps/commands/commands.h"
 #include "apps/memory.h"
 #include "apps/model_export.h"
@@ -26,12 +24,6 @@ bool adapter_alone(const Options& o) {
 
 bool to_gguf(const Options& o) {
   return o.to ? *o.to == "gguf" : fs::path(o.out).extension() == ".gguf";
-}
-
-Status write_gguf_file(const Options& o, const OpenModel& open, QuantFormat format, WeightRows& rows,
-                       const WriteProgress& progress) {
-  QW_TRY(const GgufModelPlan plan, gguf_plan(open.checkpoint, format));
-  return write_gguf(o.out, plan, rows, progress);
 }
 
 std::vector<Shape> shapes_of(const WeightRows& rows) {
@@ -99,11 +91,8 @@ Result<int> merge_command(Program& program, Args args) {
   WeightRows rows(weights.weights(), *open.backend, open.adapter ? open.adapter->set : nullptr);
   {
     Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-    const WriteProgress show = [&](int64_t done, int64_t total) {
-      progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
-    };
-    QW_TRY(to_gguf(o) ? write_gguf_file(o, open, format, rows, show)
-                      : export_folder(o.out, open.checkpoint, format, rows, show));
+    const auto write = to_gguf(o) ? export_gguf : export_folder;
+    QW_TRY(write(o.out, open.checkpoint, format, rows, shown_by(progress)));
   }
   QW_TRY(report(program, o, format, shapes_of(rows)));
   return kExitOk;

@@ -15,7 +15,6 @@
 #include "io/gguf_adapter.h"
 #include "io/gguf_hybrid.h"
 #include "io/hf_folder.h"
-#include "io/hf_folder_writer.h"
 #include "nn/config_reader.h"
 #include "train/init.h"
 
@@ -314,13 +313,9 @@ Status save_trained(TrainSetup& s, const TrainConfig& config) {
   if (config.init == "random") format = dtype_of(s.checkpoint.config);
   if (config.save_dtype != "model") format = *format_named(config.save_dtype);
   WeightRows rows(s.all, *s.backend);
-  if (s.checkpoint.kind == CheckpointKind::gguf) {
-    QW_TRY(const GgufModelPlan plan, gguf_plan(s.checkpoint, format));
-    return write_gguf(std::filesystem::path(config.out) / "model.gguf", plan, rows);
-  }
-  const HfFolderPlan plan{
-      .files_from = s.checkpoint.tokenizer_folder, .config = s.checkpoint.config, .format = format};
-  return write_hf_folder(config.out, plan, rows);
+  if (s.checkpoint.kind == CheckpointKind::gguf)
+    return export_gguf(std::filesystem::path(config.out) / "model.gguf", s.checkpoint, format, rows);
+  return export_folder(config.out, s.checkpoint, format, rows);
 }
 
 }  // namespace qw::apps
