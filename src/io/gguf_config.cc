@@ -152,22 +152,15 @@ class Builder {
                              {"found", tokenizer_->tokens.size()});
     QW_TRY(const int64_t ffn, size("feed_forward_length"));
     QW_TRY(layers_, size("block_count"));
-    // Every layer has tensors, so a larger number is nonsense that must not size anything.
-    const auto n_tensors = static_cast<int64_t>(file_.tensors().size());
-    if (layers_ > n_tensors)
-      return keys_.bad_value(key("block_count"), {"expected", fmt::format("<= {}", n_tensors)},
-                             {"found", layers_});
+    QW_TRY(keys_.check_blocks(key("block_count"), layers_));
     QW_TRY(const int64_t context, size("context_length"));
-    const std::string eps_key = key("attention.layer_norm_rms_epsilon");
-    QW_TRY(const auto eps, keys_.number(eps_key));
-    if (!eps) return keys_.missing(eps_key);
-    if (!(*eps >= 0 && *eps < 1)) return keys_.bad_value(eps_key, {"expected", "0..1"}, {"found", *eps});
+    QW_TRY(const double eps, keys_.epsilon(key("attention.layer_norm_rms_epsilon")));
     config_["vocab_size"] = shape[0];
     config_["hidden_size"] = hidden_;
     config_["intermediate_size"] = ffn;
     config_["num_hidden_layers"] = layers_;
     config_["max_position_embeddings"] = context;
-    config_["rms_norm_eps"] = *eps;
+    config_["rms_norm_eps"] = eps;
     config_["hidden_act"] = "silu";
     config_["tie_word_embeddings"] = !has_tensor("output.weight");
     return {};
@@ -204,12 +197,8 @@ class Builder {
   }
 
   Status add_rope() {
-    const std::string base_key = key("rope.freq_base");
-    QW_TRY(const auto base, keys_.number(base_key));
-    if (!base) return keys_.missing(base_key);
-    if (!(*base > 0) || !std::isfinite(*base))
-      return keys_.bad_value(base_key, {"expected", "> 0"}, {"found", *base});
-    Json rope = {{"rope_type", "default"}, {"rope_theta", *base}};
+    QW_TRY(const double base, keys_.positive(key("rope.freq_base")));
+    Json rope = {{"rope_type", "default"}, {"rope_theta", base}};
     const std::string type_key = key("rope.scaling.type");
     QW_TRY(const auto given, keys_.text(type_key));
     QW_TRY(const auto old_linear, keys_.number(key("rope.scale_linear")));
@@ -229,11 +218,7 @@ class Builder {
 
   Status add_factor(std::string_view tail, std::string_view type, Json& rope) {
     rope["rope_type"] = std::string(type);
-    QW_TRY(const auto factor, keys_.number(key(tail)));
-    if (!factor) return keys_.missing(key(tail));
-    if (!(*factor > 0) || !std::isfinite(*factor))
-      return keys_.bad_value(key(tail), {"expected", "> 0"}, {"found", *factor});
-    rope["factor"] = *factor;
+    QW_TRY(rope["factor"], keys_.positive(key(tail)));
     if (type != "yarn") return {};
     QW_TRY(const int64_t original, size("rope.scaling.original_context_length"));
     rope["original_max_position_embeddings"] = original;

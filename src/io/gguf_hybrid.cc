@@ -6,7 +6,6 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <limits>
 #include <utility>
 #include <vector>
 
@@ -82,13 +81,7 @@ class Builder {
   std::string key(std::string_view tail) const { return fmt::format("{}.{}", arch_.name, tail); }
 
   Result<int64_t> size(std::string_view tail, std::optional<int64_t> absent = std::nullopt) const {
-    const std::string k = key(tail);
-    QW_TRY(const auto n, keys_.integer(k));
-    if (!n && absent) return *absent;
-    if (!n) return keys_.missing(k);
-    if (*n < 1 || *n > std::numeric_limits<int32_t>::max())
-      return keys_.bad_value(k, {"expected", ">= 1"}, {"found", *n});
-    return *n;
+    return keys_.size(key(tail), absent);
   }
   Status put(const char* to, std::string_view tail) {
     QW_TRY(config_[to], size(tail));
@@ -115,11 +108,7 @@ class Builder {
     QW_TRY(put("num_attention_heads", "attention.head_count"));
     QW_TRY(put("num_key_value_heads", "attention.head_count_kv"));
     QW_TRY(put("head_dim", "attention.key_length"));
-    const std::string eps_key = key("attention.layer_norm_rms_epsilon");
-    QW_TRY(const auto eps, keys_.number(eps_key));
-    if (!eps) return keys_.missing(eps_key);
-    if (!(*eps >= 0 && *eps < 1)) return keys_.bad_value(eps_key, {"expected", "0..1"}, {"found", *eps});
-    config_["rms_norm_eps"] = *eps;
+    QW_TRY(config_["rms_norm_eps"], keys_.epsilon(key("attention.layer_norm_rms_epsilon")));
     config_["tie_word_embeddings"] = !file_.tensors().contains("output.weight");
     config_["attention_bias"] = find(".attn_q.bias") != nullptr;
     return {};
@@ -127,10 +116,7 @@ class Builder {
 
   Status add_layers() {
     QW_TRY(const int64_t blocks, size("block_count"));
-    const auto n_tensors = static_cast<int64_t>(file_.tensors().size());
-    if (blocks > n_tensors)  // every block has tensors
-      return keys_.bad_value(key("block_count"), {"expected", fmt::format("<= {}", n_tensors)},
-                             {"found", blocks});
+    QW_TRY(keys_.check_blocks(key("block_count"), blocks));
     QW_TRY(const auto mtp, keys_.integer(key("nextn_predict_layers")));
     const int64_t drafting = mtp.value_or(0), layers = blocks - drafting;
     if (drafting < 0 || drafting > 1 || layers < 1)
@@ -154,18 +140,14 @@ class Builder {
   }
 
   Status add_rope() {
-    const std::string base_key = key("rope.freq_base");
-    QW_TRY(const auto base, keys_.number(base_key));
-    if (!base) return keys_.missing(base_key);
-    if (!(*base > 0) || !std::isfinite(*base))
-      return keys_.bad_value(base_key, {"expected", "> 0"}, {"found", *base});
+    QW_TRY(const double base, keys_.positive(key("rope.freq_base")));
     const auto head_dim = config_["head_dim"].get<int64_t>();
     QW_TRY(const int64_t rotated, size("rope.dimension_count", head_dim / 4));
     if (rotated > head_dim)
       return keys_.bad_value(key("rope.dimension_count"), {"expected", fmt::format("<= {}", head_dim)},
                              {"found", rotated});
     Json rope{{"rope_type", "default"},
-              {"rope_theta", *base},
+              {"rope_theta", base},
               {"partial_rotary_factor", static_cast<double>(rotated) / static_cast<double>(head_dim)}};
     const std::string type_key = key("rope.scaling.type");
     QW_TRY(const auto type, keys_.text(type_key));

@@ -1,5 +1,8 @@
 #include "io/gguf_keys.h"
 
+#include <cmath>
+#include <limits>
+
 namespace qw {
 
 Result<std::optional<int64_t>> GgufKeys::integer(std::string_view key) const {
@@ -48,6 +51,35 @@ Result<std::vector<int64_t>> GgufKeys::integers(std::string_view key) const {
   auto i = v->as_ints();
   if (!i) return bad_type(key, "array of i32", *v);
   return *std::move(i);
+}
+
+Result<int64_t> GgufKeys::size(std::string_view key, std::optional<int64_t> absent) const {
+  QW_TRY(const auto n, integer(key));
+  if (!n && absent) return *absent;
+  if (!n) return missing(key);
+  if (*n < 1 || *n > std::numeric_limits<int32_t>::max())
+    return bad_value(key, {"expected", ">= 1"}, {"found", *n});
+  return *n;
+}
+
+Result<double> GgufKeys::positive(std::string_view key) const {
+  QW_TRY(const auto n, number(key));
+  if (!n) return missing(key);
+  if (!(*n > 0) || !std::isfinite(*n)) return bad_value(key, {"expected", "> 0"}, {"found", *n});
+  return *n;
+}
+
+Result<double> GgufKeys::epsilon(std::string_view key) const {
+  QW_TRY(const auto n, number(key));
+  if (!n) return missing(key);
+  if (!(*n >= 0 && *n < 1)) return bad_value(key, {"expected", "0..1"}, {"found", *n});
+  return *n;
+}
+
+Status GgufKeys::check_blocks(std::string_view key, int64_t n) const {
+  const auto n_tensors = static_cast<int64_t>(file_.tensors().size());
+  if (n > n_tensors) return bad_value(key, {"expected", fmt::format("<= {}", n_tensors)}, {"found", n});
+  return {};
 }
 
 }  // namespace qw

@@ -12,17 +12,25 @@
 
 namespace qw {
 
-// Each is none where the key is absent. Errors: gguf.key_type (args file, key, expected, found).
+// Errors: gguf.key_type (args file, key, expected, found).
 class GgufKeys {
  public:
   explicit GgufKeys(const GgufFile& file) : file_(file) {}
 
+  // Each is none where the key is absent.
   Result<std::optional<int64_t>> integer(std::string_view key) const;
   Result<std::optional<double>> number(std::string_view key) const;
   Result<std::optional<bool>> flag(std::string_view key) const;
   Result<std::optional<std::string_view>> text(std::string_view key) const;
   Result<std::vector<std::string_view>> texts(std::string_view key) const;  // empty where absent
   Result<std::vector<int64_t>> integers(std::string_view key) const;        // empty where absent
+
+  // What must be there, or has a value where it is `absent`. Errors also: gguf.key_missing, gguf.key_value.
+  Result<int64_t> size(std::string_view key, std::optional<int64_t> absent = std::nullopt) const;  // ≥ 1, int
+  Result<double> positive(std::string_view key) const;                                             // finite
+  Result<double> epsilon(std::string_view key) const;  // 0 ≤ n < 1
+  // Of a number of blocks: every block has tensors, so a larger one is nonsense that must not size anything.
+  Status check_blocks(std::string_view key, int64_t n) const;
 
   std::string name() const { return file_.path().string(); }
   // gguf.key_missing (args file, key).

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 
 #include "io/gguf_keys.h"
 #include "nn/config_reader.h"
@@ -28,25 +26,14 @@ class Reader {
   explicit Reader(const GgufFile& file) : file_(file), keys_(file) {}
 
   Result<int64_t> size(std::string_view tail, std::optional<int64_t> otherwise = std::nullopt) const {
-    QW_TRY(const auto n, keys_.integer(key(tail)));
-    if (!n && otherwise) return *otherwise;
-    if (!n) return keys_.missing(key(tail));
-    if (*n < 1 || *n > std::numeric_limits<int32_t>::max())
-      return keys_.bad_value(key(tail), {"expected", ">= 1"}, {"found", *n});
-    return *n;
+    return keys_.size(key(tail), otherwise);
   }
   Status must_equal(std::string_view tail, int64_t expected) const {
     QW_TRY(const int64_t n, size(tail, expected));
     if (n != expected) return keys_.bad_value(key(tail), {"expected", expected}, {"found", n});
     return {};
   }
-  Result<double> number(std::string_view tail) const {
-    QW_TRY(const auto n, keys_.number(key(tail)));
-    if (!n) return keys_.missing(key(tail));
-    if (!(*n > 0) || !std::isfinite(*n))
-      return keys_.bad_value(key(tail), {"expected", "> 0"}, {"found", *n});
-    return *n;
-  }
+  Result<double> positive(std::string_view tail) const { return keys_.positive(key(tail)); }
   Result<bool> flag(std::string_view tail) const {
     QW_TRY(const auto f, keys_.flag(key(tail)));
     return f.value_or(false);
@@ -74,10 +61,7 @@ Status add_sizes(const GgufFile& file, const Reader& r, Json& config) {
     return r.keys().bad_value(key("attention.head_count"), {"expected", embedding[1]}, {"found", heads});
   QW_TRY(r.must_equal("rope.dimension_count", embedding[1] / heads));
   QW_TRY(const int64_t layers, r.size("block_count"));
-  const auto n_tensors = static_cast<int64_t>(file.tensors().size());
-  if (layers > n_tensors)
-    return r.keys().bad_value(key("block_count"), {"expected", fmt::format("<= {}", n_tensors)},
-                              {"found", layers});
+  QW_TRY(r.keys().check_blocks(key("block_count"), layers));
   QW_TRY(const int64_t ffn, r.size("feed_forward_length"));
   QW_TRY(const int64_t context, r.size("context_length"));
   QW_TRY(const int64_t seq_length, r.size("seq_length", context));
@@ -104,8 +88,8 @@ Result<Json> gguf_qwen_config(const GgufFile& file, const std::optional<GgufToke
   if (tokenizer && static_cast<int64_t>(tokenizer->tokens.size()) > config["vocab_size"].get<int64_t>())
     return r.keys().bad_value("tokenizer.ggml.tokens", {"expected", config["vocab_size"].get<int64_t>()},
                               {"found", tokenizer->tokens.size()});
-  QW_TRY(config["layer_norm_epsilon"], r.number("attention.layer_norm_rms_epsilon"));
-  QW_TRY(config["rotary_emb_base"], r.number("rope.freq_base"));
+  QW_TRY(config["layer_norm_epsilon"], r.positive("attention.layer_norm_rms_epsilon"));
+  QW_TRY(config["rotary_emb_base"], r.positive("rope.freq_base"));
   QW_TRY(config["use_logn_attn"], r.flag("use_logn_attn"));
   QW_TRY(config["use_dynamic_ntk"], r.flag("use_dynamic_ntk"));
   if (tokenizer && tokenizer->bos) config["bos_token_id"] = *tokenizer->bos;
