@@ -3,9 +3,7 @@
 
     python3 blocks.py DATA [--seed N]      # rewrites that file and its entry of the manifest
 """
-import argparse
 import ctypes
-import json
 import os
 
 import gguf
@@ -14,7 +12,7 @@ import torch
 from gguf import GGMLQuantizationType
 from safetensors.torch import save_file
 
-from tiny import dump_json
+from tiny import rewrite_manifest
 
 SEED = 20261122
 LIBRARY = "libggml-base.so.0"
@@ -113,16 +111,5 @@ def write_blocks(root, seed):
     return dict(file="gguf/blocks.safetensors", types=[*PACKAGE_ONLY, "F16", "BF16", *SCALES])
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data")
-    ap.add_argument("--seed", type=int, default=SEED)
-    a = ap.parse_args()
-    path = os.path.join(a.data, "manifest.json")
-    manifest = json.load(open(path))
-    manifest["blocks"] = write_blocks(a.data, a.seed)
-    dump_json(path, manifest, indent=1)
-
-
 if __name__ == "__main__":
-    main()
+    rewrite_manifest(__doc__, lambda manifest, a: dict(blocks=write_blocks(a.data, a.seed)), SEED)

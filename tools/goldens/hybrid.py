@@ -5,7 +5,6 @@
 Logits, greedy tokens, states and learning are transformers' (and PEFT's), in f32; hybrid64.py is the second opinion on all of them, and
 the only one on the drafting layer (mtp), which transformers does not have. generate.py runs this last.
 """
-import argparse
 import copy
 import json
 import os
@@ -21,7 +20,7 @@ from transformers.models.qwen3_5_moe import Qwen3_5MoeForCausalLM, Qwen3_5MoeTex
 from hybrid64 import Hybrid64
 from learning import documents_of, learn
 from text_cases import greedy_of, logits_of
-from tiny import ID, N_TEXT, VOCAB, dump_json, seed_of
+from tiny import ID, N_TEXT, VOCAB, dump_json, rewrite_manifest, seed_of
 
 LENGTHS, ROWS = (1, 7, 70), 16     # the longest crosses a chunk of 64; of its logits only the last rows are kept
 MIN_GAP, MAX_ERROR = 0.01, 3e-4
@@ -304,16 +303,5 @@ def write_hybrid(root, base_seed):
     return [write_case(case, base_seed, root) for case in CASES]
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data")
-    a = ap.parse_args()
-    torch.set_num_threads(1)
-    path = os.path.join(a.data, "manifest.json")
-    manifest = json.load(open(path))
-    manifest["hybrid"] = write_hybrid(a.data, manifest["seed"])
-    dump_json(path, manifest, indent=1)
-
-
 if __name__ == "__main__":
-    main()
+    rewrite_manifest(__doc__, lambda manifest, a: dict(hybrid=write_hybrid(a.data, manifest["seed"])))

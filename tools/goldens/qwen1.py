@@ -11,7 +11,6 @@ the facts of the published modeling_qwen.py (Qwen-7B, Qwen-72B):
   NTK: base * a^(d / (d - 2)) with a = max(2^ceil(log2(n / seq_length) + 1) - 1, 1), n the length of the prompt; steps
   through the cache keep the prompt's a
 """
-import argparse
 import json
 import math
 import os
@@ -19,6 +18,8 @@ import shutil
 
 import torch
 from safetensors.torch import save_file
+
+from tiny import rewrite_manifest
 
 SEED = 20261122
 VOCAB, N_TEXT = 320, 304          # as tiny.py
@@ -170,20 +171,6 @@ def write_cases(root, seed):
     return [write_case(n, covers, changes, seed, root) for n, (covers, changes) in CASES.items()]
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data")
-    ap.add_argument("--seed", type=int, default=SEED)
-    a = ap.parse_args()
-    torch.set_num_threads(1)
-    path = os.path.join(a.data, "manifest.json")
-    entries = write_cases(a.data, a.seed)
-    manifest = json.load(open(path))
-    manifest["models"] = [m for m in manifest["models"] if m["name"] not in CASES] + entries
-    with open(path, "w") as f:
-        json.dump(manifest, f, indent=1, ensure_ascii=False)
-        f.write("\n")
-
-
 if __name__ == "__main__":
-    main()
+    rewrite_manifest(__doc__, lambda manifest, a: dict(
+        models=[m for m in manifest["models"] if m["name"] not in CASES] + write_cases(a.data, a.seed)), SEED)

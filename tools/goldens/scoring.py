@@ -8,8 +8,6 @@ text with <|endoftext|>, as Qwen3-Embedding's does), the mean, and the first 8 n
 the logits of "no" and "yes" behind the prompt of Qwen3-Reranker's model card. Heads: Qwen2ForSequenceClassification by
 transformers, the two of Qwen2.5-Math (score.0, ReLU, score.2; PRM: softmax at every <extra_0>) put together here as their code does.
 """
-import argparse
-import json
 import os
 import shutil
 
@@ -18,7 +16,7 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, processors
 from transformers import (Qwen2Config, Qwen2ForSequenceClassification, Qwen2Model, Qwen3Config, Qwen3ForCausalLM, Qwen3Model)
 
-from tiny import VOCAB, build_tokenizer, dump_json, fill, rope
+from tiny import VOCAB, build_tokenizer, dump_json, fill, rewrite_manifest, rope
 
 SEED = 20261122
 TEXTS = ["the river runs past the old mill", "What is the answer?", "a", "Der Fluss fließt am alten Haus vorbei. " * 4, "你好，世界。"]
@@ -139,18 +137,5 @@ def write_cases(root, seed):
                lambda ids, step: torch.tensor([i == step for i in ids]), lambda x: x.softmax(-1)[:, 1].tolist())]
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data")
-    ap.add_argument("--seed", type=int, default=SEED)
-    a = ap.parse_args()
-    torch.set_num_threads(1)
-    path = os.path.join(a.data, "manifest.json")
-    manifest = json.load(open(path)) | dict(scoring=write_cases(a.data, a.seed))
-    with open(path, "w") as f:
-        json.dump(manifest, f, indent=1, ensure_ascii=False)
-        f.write("\n")
-
-
 if __name__ == "__main__":
-    main()
+    rewrite_manifest(__doc__, lambda manifest, a: dict(scoring=write_cases(a.data, a.seed)), SEED)

@@ -2,6 +2,7 @@
 
 Read by generate.py; see README.md. Runs in the reference environment (transformers 5.12, torch 2.14, tokenizers 0.23).
 """
+import argparse
 import json
 import math
 import os
@@ -80,6 +81,21 @@ def dump_json(path, value, indent=None):
     with open(path, "w", encoding="utf-8", newline="\n") as f:
         json.dump(value, f, indent=indent, ensure_ascii=False, separators=None if indent else (",", ":"))
         f.write("\n")
+
+
+def rewrite_manifest(doc, change, seed=None):
+    """What a script for some of the goldens does when it is run: the lists that change(manifest, arguments) answers go
+    into DATA/manifest.json. `seed`: the default of --seed, where the script has one."""
+    ap = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("data")
+    if seed is not None:
+        ap.add_argument("--seed", type=int, default=seed)
+    a = ap.parse_args()
+    torch.set_num_threads(1)
+    path = os.path.join(a.data, "manifest.json")
+    manifest = json.load(open(path))
+    manifest.update(change(manifest, a))
+    dump_json(path, manifest, indent=1)
 
 
 # ---- cases ------------------------------------------------------------------------------------------------------------

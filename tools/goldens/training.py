@@ -5,7 +5,6 @@
 Every case: ten documents, two a micro-batch, two micro-batches a step, file order, around again at the end; AdamW with clipping,
 three steps of warm-up, then a cosine. Needs PEFT besides what README.md lists. generate.py runs it last.
 """
-import argparse
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from dense64 import Dense64
-from tiny import N_TEXT, dump_json, seed_of
+from tiny import N_TEXT, dump_json, rewrite_manifest, seed_of
 
 STEPS, WARMUP, LR, MIN_LR = 20, 3, 2e-3, 2e-4
 DECAY, CLIP, BETAS, EPS = 0.1, 1.0, (0.9, 0.95), 1e-8
@@ -233,16 +232,5 @@ def write_training(root):
     return [write_case(root, name) for name in CASES]
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("data")
-    a = ap.parse_args()
-    torch.set_num_threads(1)
-    path = os.path.join(a.data, "manifest.json")
-    manifest = json.load(open(path))
-    manifest["training"] = write_training(a.data)
-    dump_json(path, manifest, indent=1)
-
-
 if __name__ == "__main__":
-    main()
+    rewrite_manifest(__doc__, lambda manifest, a: dict(training=write_training(a.data)))
