@@ -43,16 +43,7 @@ std::vector<std::string> environment(const Input& input, const fs::path& home) {
       {"PATH", "/usr/bin:/bin"}, {"LANG", "C.UTF-8"}, {"HOME", home.string()}};
   if (const auto isa = qw::env("QW_ISA")) env["QW_ISA"] = *isa;
   for (const auto& [name, value] : input.env) env[name] = value;
-  std::vector<std::string> out;
-  for (const auto& [name, value] : env) out.push_back(name + "=" + value);
-  return out;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  for (std::string& s : strings) out.push_back(s.data());
-  out.push_back(nullptr);
-  return out;
+  return assignments(env);
 }
 
 // The streams of a running child, moved until it has closed its ends.
@@ -88,6 +79,19 @@ void pump(const Input& input, pid_t child, Pipe& in, Pipe& out, Pipe& err, Ran& 
 }
 
 }  // namespace
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  for (std::string& s : strings) out.push_back(s.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+std::vector<std::string> assignments(const std::map<std::string, std::string>& env) {
+  std::vector<std::string> out;
+  for (const auto& [name, value] : env) out.push_back(name + "=" + value);
+  return out;
+}
 
 Json Ran::json() const {
   const auto value = parse_json(out, "stdout");

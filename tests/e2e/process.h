@@ -34,6 +34,11 @@ struct Input {
 
 Ran qw(const std::vector<std::string>& args, const Input& input = {});
 
+// For execve: pointers to the strings, which must outlive them, and a null.
+std::vector<char*> pointers(std::vector<std::string>& strings);
+// "NAME=value" of each.
+std::vector<std::string> assignments(const std::map<std::string, std::string>& env);
+
 // Where data of the workshop lies: $QW_SHARED or <source>/../shared. Empty path where `name` is absent.
 std::filesystem::path shared(const std::string& name);
 // The small real model of ../shared/models, or an empty path.

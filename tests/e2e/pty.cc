@@ -12,6 +12,8 @@
 #include <chrono>
 #include <csignal>
 
+#include "tests/e2e/process.h"
+
 namespace qw::e2e {
 namespace {
 
@@ -42,12 +44,9 @@ PtyProgram::PtyProgram(const std::vector<std::string>& args, const std::map<std:
   std::vector<std::string> words{program};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<std::string> variables{"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "TERM=xterm"};
-  for (const auto& [name, value] : env) variables.push_back(name + "=" + value);
-  std::vector<char*> argv, envp;
-  for (std::string& w : words) argv.push_back(w.data());
-  for (std::string& v : variables) envp.push_back(v.data());
-  argv.push_back(nullptr);
-  envp.push_back(nullptr);
+  const std::vector<std::string> more = assignments(env);
+  variables.insert(variables.end(), more.begin(), more.end());
+  const std::vector<char*> argv = pointers(words), envp = pointers(variables);
   winsize size{.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
   int slave = -1;
   EXPECT_EQ(::openpty(&master_, &slave, nullptr, nullptr, &size), 0);

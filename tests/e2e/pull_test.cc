@@ -30,14 +30,9 @@ class Child {
  public:
   Child(const std::vector<std::string>& args, const std::map<std::string, std::string>& env,
         const fs::path& err, rlim_t file_limit = RLIM_INFINITY) {
-    std::vector<std::string> words{QW_PROGRAM}, variables;
+    std::vector<std::string> words{QW_PROGRAM}, variables = assignments(env);
     words.insert(words.end(), args.begin(), args.end());
-    for (const auto& [name, value] : env) variables.push_back(name + "=" + value);
-    std::vector<char*> argv, envp;
-    for (std::string& w : words) argv.push_back(w.data());
-    for (std::string& v : variables) envp.push_back(v.data());
-    argv.push_back(nullptr);
-    envp.push_back(nullptr);
+    const std::vector<char*> argv = pointers(words), envp = pointers(variables);
     const std::string file = err.string();
     pid_ = ::fork();
     if (pid_ != 0) return;
