@@ -53,16 +53,6 @@ Batch ForwardRunner::make_batch(std::span<const int32_t> ids) const {
   return batch;
 }
 
-Tensor ForwardRunner::forward(Batch batch, const Trace* trace) {
-  arena_.reset();
-  Ctx cx{backend_, arena_, nullptr, trace, options_.inputs};
-  const AdapterMap adapters{{0, batch.n_rows(), options_.adapter}};
-  if (options_.adapter) cx.adapters = &adapters;
-  const Tensor logits = model_.forward(cx, batch);
-  length_ += batch.n_rows() / options_.streams;
-  return logits;
-}
-
 Tensor ForwardRunner::step(std::span<const int32_t> ids, Rows wanted, const Trace* trace) {
   Batch batch = make_batch(ids);
   const int rows = batch.n_rows(), n = rows / options_.streams;
@@ -70,14 +60,13 @@ Tensor ForwardRunner::step(std::span<const int32_t> ids, Rows wanted, const Trac
   const int first = wanted == Rows::all ? 0 : n - 1;
   for (int s = 0; s < (wanted == Rows::none ? 1 : options_.streams); ++s)
     for (int i = first; i < n; ++i) batch.logit_rows.push_back(s * n + i);
-  return forward(std::move(batch), trace);
-}
-
-Tensor ForwardRunner::step_tail(std::span<const int32_t> ids, int n) {
-  QW_CHECK(options_.streams == 1 && n > 0 && n <= static_cast<int>(ids.size()));
-  Batch batch = make_batch(ids);
-  for (int i = batch.n_rows() - n; i < batch.n_rows(); ++i) batch.logit_rows.push_back(i);
-  return forward(std::move(batch), nullptr);
+  arena_.reset();
+  Ctx cx{backend_, arena_, nullptr, trace, options_.inputs};
+  const AdapterMap adapters{{0, rows, options_.adapter}};
+  if (options_.adapter) cx.adapters = &adapters;
+  const Tensor logits = model_.forward(cx, batch);
+  length_ += n;
+  return logits;
 }
 
 std::vector<float> to_host(Ctx& cx, const Tensor& t) {

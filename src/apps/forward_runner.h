@@ -31,8 +31,6 @@ class ForwardRunner {
   // Appends ids.size() / streams tokens to every stream (`ids`: stream after stream) and answers the logits
   // [R, V] of the wanted rows, valid until the next call. There must be room for them.
   Tensor step(std::span<const int32_t> ids, Rows wanted, const Trace* trace = nullptr);
-  // The same, with the logits of the last n rows of a single stream.
-  Tensor step_tail(std::span<const int32_t> ids, int n);
 
   // Forgets everything, or all but the first `n_tokens` of every stream (only where !recurrent()).
   void reset();
@@ -44,7 +42,6 @@ class ForwardRunner {
   ForwardRunner(const Model& model, Backend& backend, const Options& options)
       : model_(model), backend_(backend), options_(options), arena_(backend) {}
   Batch make_batch(std::span<const int32_t> ids) const;
-  Tensor forward(Batch batch, const Trace* trace);
 
   const Model& model_;
   Backend& backend_;

@@ -288,12 +288,6 @@ std::string lora_module(std::string_view weight_name) {
   return std::string(weight_name == kEmbedding ? kHead : weight_name);
 }
 
-Result<LoraSpec> read_peft_config(const fs::path& folder, std::vector<Error>* warnings) {
-  QW_TRY(PeftConfig config, open_config(folder));
-  if (warnings != nullptr) *warnings = std::move(config.warnings);
-  return std::move(config.spec);
-}
-
 Result<LoraAdapter> read_peft_adapter(const fs::path& folder, const std::vector<Weight*>& weights,
                                       Backend& backend, bool trainable) {
   QW_TRY(PeftConfig config, open_config(folder));

@@ -57,10 +57,6 @@ Result<LoraAdapter> read_peft_adapter(const std::filesystem::path& folder,
                                       const std::vector<Weight*>& weights, Backend& backend,
                                       bool trainable = false);
 
-// The parts: adapter_config.json alone; `warnings` receives its unknown keys.
-Result<LoraSpec> read_peft_config(const std::filesystem::path& folder,
-                                  std::vector<Error>* warnings = nullptr);
-
 // A new trainable adapter that changes nothing yet, as PEFT makes it: A from U(−1/√K, 1/√K)
 // (kaiming_uniform with a = √5), B zero. The numbers of a weight depend on the seed and its name alone.
 // Errors: lora.value (args key, found, expected), lora.no_target (target), memory.exhausted.

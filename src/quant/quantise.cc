@@ -75,10 +75,6 @@ bool in_reach(QuantFormat format, std::span<const float> x) {
 
 }  // namespace
 
-bool can_quantise(QuantFormat format) {
-  return is_plain(format) || encoder_of(format) != nullptr;
-}
-
 bool quantise_row(QuantFormat format, std::span<const float> x, std::span<const float> importance,
                   std::byte* out) {
   const auto block = static_cast<size_t>(traits(format).block);

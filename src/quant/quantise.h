@@ -11,11 +11,9 @@
 
 namespace qw::quant {
 
-// f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4 tq1_0 tq2_0.
-bool can_quantise(QuantFormat format);
-
 // One row of whole blocks into row_bytes(format, x.size()) bytes. `importance`: a weight ≥ 0 of each column,
 // or empty. q8_0 is that of ggml to the bit. False where a number is not finite or too large for the format.
+// Formats: f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl iq4_xs mxfp4 tq1_0 tq2_0.
 bool quantise_row(QuantFormat format, std::span<const float> x, std::span<const float> importance,
                   std::byte* out);
 

@@ -114,10 +114,6 @@ Result<Rendered> ChatRenderer::render_json(std::string_view object, const LocalT
   return run(chat.with_tools_, chat.inputs_);
 }
 
-size_t ChatPrefixes::n_messages() const {
-  return messages_->items.size();
-}
-
 Result<Rendered> ChatPrefixes::render(size_t n, bool ask) {
   jinja::List* first = inputs_.heap().list();
   first->items.assign(messages_->items.begin(), messages_->items.begin() + static_cast<std::ptrdiff_t>(n));

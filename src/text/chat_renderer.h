@@ -66,7 +66,6 @@ class ChatRenderer {
 // A conversation that was parsed once.
 class ChatPrefixes {
  public:
-  size_t n_messages() const;
   // The first `n` messages; `ask`: with the prompt for the next one (add_generation_prompt).
   Result<Rendered> render(size_t n, bool ask);
 

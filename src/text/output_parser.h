@@ -64,11 +64,8 @@ class OutputParser {
 
   // A stop string was found; text behind it is dropped, and so is all that follows.
   bool stopped() const { return stop_.stopped(); }
-  std::string_view stop_string() const { return stop_.matched(); }
   // A reasoning block was opened, here or in the prompt (it may be empty).
   bool has_reasoning() const { return has_reasoning_; }
-  // It is open now.
-  bool in_reasoning() const { return state_ == State::reasoning; }
 
  private:
   enum class State { start, reasoning, answer_newlines, answer };
