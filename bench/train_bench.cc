@@ -84,8 +84,9 @@ struct StepTime {
   double wall, cpu;
 };
 
-void report(const Options& o, const TimedBackend& timed, StepTime step, double flop_a_token, double loss) {
-  const double rate = kRows * kLength / step.wall, gflops = rate * flop_a_token / 1e9;
+// `flop`: of a token.
+void report(const Options& o, const TimedBackend& timed, StepTime step, double flop, double loss) {
+  const double rate = kRows * kLength / step.wall, gflops = rate * flop / 1e9;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   const int threads = o.threads > 0 ? o.threads : available_cores();
@@ -121,6 +122,32 @@ void report(const Options& o, const TimedBackend& timed, StepTime step, double f
              (step.cpu - all) / threads * 1e3, 100 * (1 - all / step.cpu));
 }
 
+Json config_of(const Shape3& s) {
+  return {{"model_type", "qwen3"},
+          {"hidden_size", s.hidden},
+          {"num_hidden_layers", s.layers},
+          {"vocab_size", s.vocab},
+          {"intermediate_size", s.ffn},
+          {"num_attention_heads", s.heads},
+          {"head_dim", kHeadDim},
+          {"num_key_value_heads", s.kv_heads},
+          {"max_position_embeddings", 2048},
+          {"rms_norm_eps", 1e-6},
+          {"tie_word_embeddings", true},
+          {"hidden_act", "silu"},
+          {"rope_theta", 1e6},
+          {"attention_bias", false}};
+}
+
+double flop_a_token(const Options& o, const Shape3& s, int64_t params, const Batch& batch) {
+  double context = kLength;  // a token's: of the longest document that it may stand in, as for the peer
+  if (o.shape == "nano") {
+    context = 0;
+    for (const int n : batch.plan.kv_len) context += static_cast<double>(n) * n / (kRows * kLength);
+  }
+  return 6.0 * static_cast<double>(params) + 6.0 * s.layers * s.heads * kHeadDim * context;
+}
+
 int run(const Options& o) {
   const Shape3 s = o.shape == "nano" ? Shape3{256, 704, 8, 4, 2, 8192} : Shape3{384, 1024, 8, 6, 2, 16384};
   auto inner = *make_cpu_backend({.threads = o.threads,
@@ -130,21 +157,7 @@ int run(const Options& o) {
                                                                       : Products::f32_packed,
                                   .bf16_dot = o.dot ? std::optional<bool>(true) : std::nullopt});
   TimedBackend backend(*inner);
-  const Json config = {{"model_type", "qwen3"},
-                       {"hidden_size", s.hidden},
-                       {"num_hidden_layers", s.layers},
-                       {"vocab_size", s.vocab},
-                       {"intermediate_size", s.ffn},
-                       {"num_attention_heads", s.heads},
-                       {"head_dim", kHeadDim},
-                       {"num_key_value_heads", s.kv_heads},
-                       {"max_position_embeddings", 2048},
-                       {"rms_norm_eps", 1e-6},
-                       {"tie_word_embeddings", true},
-                       {"hidden_act", "silu"},
-                       {"rope_theta", 1e6},
-                       {"attention_bias", false}};
-  auto made = make_model(config);
+  auto made = make_model(config_of(s));
   QW_CHECK(made.has_value(), "{}", made.error().debug());
   Model& model = *made->model;
   RandomWeights fill(backend);
@@ -158,12 +171,6 @@ int run(const Options& o) {
   const Batch batch = random_batch(o.shape, s.vocab, targets);
   const auto counted = std::count_if(targets.begin(), targets.end(), [](int32_t t) { return t >= 0; });
   const std::vector<float> weights(targets.size(), 1.0f / static_cast<float>(counted));
-  double context = kLength;  // a token's: of the longest document that it may stand in, as for the peer
-  if (o.shape == "nano") {
-    context = 0;
-    for (const int n : batch.plan.kv_len) context += static_cast<double>(n) * n / (kRows * kLength);
-  }
-  const double flop = 6.0 * static_cast<double>(params) + 6.0 * s.layers * s.heads * kHeadDim * context;
 
   Arena arena(backend);
   Gradients gradients(backend);
@@ -193,7 +200,8 @@ int run(const Options& o) {
   }
   const double cpu = (cpu_seconds() - cpu_begin) / o.steps;
   std::sort(times.begin() + 2, times.end());
-  report(o, backend, {times[2 + static_cast<size_t>(o.steps) / 2], cpu}, flop, loss);
+  report(o, backend, {times[2 + static_cast<size_t>(o.steps) / 2], cpu}, flop_a_token(o, s, params, batch),
+         loss);
   return 0;
 }
 

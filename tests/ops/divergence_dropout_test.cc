@@ -1,5 +1,6 @@
 // What only training needs: divergence and dropout.
 #include <cmath>
+#include <functional>
 
 #include "ops/linear.h"
 #include "tests/ops/op_bench.h"
@@ -97,6 +98,17 @@ TEST(Dropout, KeepsAShareScalesItAndRepeats) {
   EXPECT_EQ(bench.read(z), bench.read(x));
 }
 
+// The central difference of f by v[i], which is put back.
+double slope(std::vector<double>& v, size_t i, const std::function<double()>& f) {
+  const double keep = v[i];
+  v[i] = keep + 1e-5;
+  const double up = f();
+  v[i] = keep - 1e-5;
+  const double down = f();
+  v[i] = keep;
+  return (up - down) / 2e-5;
+}
+
 // out = W x + scale · B A drop(x), and every gradient of it, against the same calls one by one.
 TEST(Dropout, AdaptersLearnBehindIt) {
   OpBench bench = OpBench::f64();
@@ -133,30 +145,17 @@ TEST(Dropout, AdaptersLearnBehindIt) {
   };
   std::vector<double> values = bench.read(x);
   const std::vector<double> dx = bench.read(tape.grad(x));
-  for (size_t i = 0; i < values.size(); ++i) {
-    const double keep = values[i];
-    values[i] = keep + 1e-5;
-    const double up = objective(values);
-    values[i] = keep - 1e-5;
-    const double down = objective(values);
-    values[i] = keep;
-    EXPECT_NEAR(dx[i], (up - down) / 2e-5, 1e-8);
-  }
+  for (size_t i = 0; i < values.size(); ++i)
+    EXPECT_NEAR(dx[i], slope(values, i, [&] { return objective(values); }), 1e-8);
   for (const Weight* learnt : {&lora.a, &lora.b}) {
     std::vector<double> v = bench.read(learnt->data);
     const std::vector<double> dv = bench.read(gradients.of(*learnt));
-    for (size_t i = 0; i < v.size(); ++i) {
-      const double keep = v[i];
-      v[i] = keep + 1e-5;
+    const auto with_v = [&] {
       bench.set(learnt->data, v);
-      const double up = objective(values);
-      v[i] = keep - 1e-5;
-      bench.set(learnt->data, v);
-      const double down = objective(values);
-      v[i] = keep;
-      bench.set(learnt->data, v);
-      EXPECT_NEAR(dv[i], (up - down) / 2e-5, 1e-8) << learnt->name;
-    }
+      return objective(values);
+    };
+    for (size_t i = 0; i < v.size(); ++i) EXPECT_NEAR(dv[i], slope(v, i, with_v), 1e-8) << learnt->name;
+    bench.set(learnt->data, v);
   }
 }
 
