@@ -1,15 +1,5 @@
 // Backend: what a device can compute, at the grain of one kernel call. Ops (src/ops) check shapes, allocate
 // outputs and record gradients; a backend only computes. Every tensor it gets lies in its own memory.
-//
-// Rules for all kernels unless said otherwise:
-//  - "real" tensors have dtype real() (f32; f64 for the backend of the gradient checks) and dense rows
-//  (stride(-1) == 1).
-//    Outputs are contiguous. T, D, … as in docs/design.md §5.12.
-//  - sums accumulate in real() or wider; a row's bits never depend on the other rows of the call, on the
-//  number of threads or
-//    on where the rows of a step were cut (docs/design.md §3, "A row's result does not depend on its
-//    company").
-//  - *_backward kernels ADD into weight gradients (dw, db) and OVERWRITE activation gradients (dx, dq, …).
 // Test: tests/backend (against composed or naive twins), tests/ops (gradient checks).
 #pragma once
 
@@ -79,6 +69,13 @@ struct DeltaArgs {
   bool chunked = false;  // chunks of 64 rows from the sequence's first row of the step on, else row by row
 };
 
+// Rules for all kernels unless said otherwise:
+//  - "real" tensors have dtype real() (f32; f64 for the backend of the gradient checks) and dense rows
+//    (stride(-1) == 1). Outputs are contiguous. T, D, … as in docs/design.md §5.12.
+//  - sums accumulate in real() or wider; a row's bits never depend on the other rows of the call, on the
+//    number of threads or on where the rows of a step were cut (docs/design.md §3, "A row's result does not
+//    depend on its company").
+//  - *_backward kernels ADD into weight gradients (dw, db) and OVERWRITE activation gradients (dx, dq, …).
 class Backend {
  public:
   virtual ~Backend() = default;

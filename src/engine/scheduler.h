@@ -1,12 +1,12 @@
 // Scheduler: which sequences compute how many tokens in the next step. Pure host logic: no clock, no tensor,
 // no I/O. Promises, held by the fuzzer:
 //  - every running sequence advances in every step (decodes first, so a long prompt delays nobody's next
-//  token);
+//    token);
 //  - the tokens that decoding leaves over go to prompts, in chunks, shared evenly between tenants;
 //  - waiting sequences enter tenant by tenant in turn, each tenant's in order, and nobody overtakes one that
-//  is too large for the pages left now;
+//    is too large for the pages left now;
 //  - where pages run out the youngest running sequence is preempted: its pages go, its tokens stay, and it
-//  is computed again later. The oldest always advances, so every sequence ends.
+//    is computed again later. The oldest always advances, so every sequence ends.
 // Test: tests/engine/scheduler_test.cc, tests/property/scheduler_fuzz_test.cc
 #pragma once
 

@@ -3,8 +3,8 @@
 //   FAMILY:SIZE[-VARIANT][-FORMAT]    qwen3:0.6b  qwen3:30b-a3b-instruct-2507  qwen3:4b-q8_0  qwen3:8b-bf16
 //
 // Without FORMAT it is the GGUF file that catalogue.json names where Qwen publishes one, else the
-// safetensors;
-// "-bf16" is always the safetensors, "-q8_0" and the like that GGUF file. Test: tests/hub/catalogue_test.cc
+// safetensors; "-bf16" is always the safetensors, "-q8_0" and the like that GGUF file.
+// Test: tests/hub/catalogue_test.cc
 #pragma once
 
 #include <cstdint>

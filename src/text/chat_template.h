@@ -1,7 +1,6 @@
 // A chat template: parsed once, rendered many times (from any thread). The language is Jinja with the meaning
 // of jinja2 3.1 as transformers 5.12 configures it: immutable sandbox, trim_blocks, lstrip_blocks, break and
-// continue,
-// {% generation %}, tojson without ASCII or HTML escapes, raise_exception, strftime_now.
+// continue, {% generation %}, tojson without ASCII or HTML escapes, raise_exception, strftime_now.
 // Spec: docs/text_templates.md. Test: tests/text/chat_template_test.cc
 #pragma once
 

@@ -16,11 +16,10 @@ struct ChatPart {
 };
 
 // `chat` is {"messages", "tools"?, "kwargs"?} and becomes one text or several, each a list of parts. A
-// template with
-// {% generation %} blocks says itself what the assistant wrote. Otherwise an answer is what the text gains
-// over the prompt the model would have been given (add_generation_prompt); where an earlier answer reads
-// differently in the whole conversation than when it was given (templates drop past reasoning), every answer
-// becomes a text of its own. Errors: those of the template; train.no_assistant.
+// template with {% generation %} blocks says itself what the assistant wrote. Otherwise an answer is what
+// the text gains over the prompt the model would have been given (add_generation_prompt); where an earlier
+// answer reads differently in the whole conversation than when it was given (templates drop past reasoning),
+// every answer becomes a text of its own. Errors: those of the template; train.no_assistant.
 Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat);
 
 // The prompt that asks for message `index` of the conversation. Errors: those of the template.

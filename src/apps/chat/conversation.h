@@ -1,16 +1,5 @@
 // A conversation as the sum of its records: everything that happens to it is one JSON record, applied here
-// and written to the journal (journal.h), so that a replay gives the same conversation. Records (key "t"):
-//   {"t":"system","content":TEXT}                     "" : none
-//   {"t":"user","content":TEXT}
-//   {"t":"answer","keep":N,"ids":[…]}                 begins; the prompt was the first N known ids, then
-//   these
-//   {"t":"delta","ids":[…],"text":TEXT,"reasoning":TEXT,"calls":[{"name","arguments"}]}   calls: where any
-//   {"t":"tool","name":NAME,"content":TEXT,"shown":TEXT}   the result of a call, one behind the other
-//   {"t":"end","reason":"stop|length|cancelled|interrupted|error"}
-//   {"t":"take_back","messages":N}                    the newest N messages are gone
-//   {"t":"drop","messages":N}                         the oldest N
-//   {"t":"compact","messages":N,"request":TEXT,"summary":TEXT}  the oldest N became one exchange
-//   {"t":"load","system":TEXT,"messages":[{"role","content","reasoning_content","tool_calls","name"}]}
+// and written to the journal (journal.h), so that a replay gives the same conversation.
 // Test: tests/apps/chat_journal_test.cc
 #pragma once
 
@@ -43,6 +32,17 @@ struct Message {
 
 class Conversation {
  public:
+  // Records, by the key "t":
+  //   {"t":"system","content":TEXT}            "": none
+  //   {"t":"user","content":TEXT}
+  //   {"t":"answer","keep":N,"ids":[…]}        begins; the prompt was the first N known ids, then these
+  //   {"t":"delta","ids":[…],"text":TEXT,"reasoning":TEXT,"calls":[{"name","arguments"}]}   calls: where any
+  //   {"t":"tool","name":NAME,"content":TEXT,"shown":TEXT}   the result of a call, one behind the other
+  //   {"t":"end","reason":"stop|length|cancelled|interrupted|error"}
+  //   {"t":"take_back","messages":N}           the newest N messages are gone
+  //   {"t":"drop","messages":N}                the oldest N
+  //   {"t":"compact","messages":N,"request":TEXT,"summary":TEXT}   the oldest N became one exchange
+  //   {"t":"load","system":TEXT,"messages":[{"role","content","reasoning_content","tool_calls","name"}]}
   // Errors: chat.bad_record (args record); the conversation is as it was then.
   Status apply(const Json& record);
 

@@ -21,8 +21,7 @@ enum class Products : uint8_t {
   // prefill.
   f32,
   // Training: every product over packed operands, each element one chain of fma along its sum. The fastest
-  // way
-  // for many rows; slow for a few.
+  // way for many rows; slow for a few.
   f32_packed,
   // The same with both operands rounded to bf16 (nearest even) and sums in f32.
   bf16,
