@@ -154,6 +154,8 @@ class Builder {
     if (type && *type == "yarn") {
       QW_TRY(const auto factor, keys_.number(key("rope.scaling.factor")));
       if (!factor) return keys_.missing(key("rope.scaling.factor"));
+      if (!(*factor > 0) || !std::isfinite(*factor))
+        return keys_.bad_value(key("rope.scaling.factor"), {"expected", "> 0"}, {"found", *factor});
       QW_TRY(rope["original_max_position_embeddings"], size("rope.scaling.original_context_length"));
       rope["rope_type"] = "yarn";
       rope["factor"] = *factor;
@@ -180,21 +182,9 @@ class Builder {
     if (inner % heads != 0 || heads % k_heads != 0)
       return keys_.bad_value(key("ssm.inner_size"), {"expected", fmt::format("n x {}", heads)},
                              {"found", inner});
-    const int64_t v_dim = inner / heads;
-    config_["linear_value_head_dim"] = v_dim;
-    if (arch_.name == "qwen3next") {
-      config_["linear_split_qkvz"] = true;
-    } else if (heads != k_heads && spans_heads(v_dim)) {
-      config_["linear_out_tiled"] = true;
-    }
+    config_["linear_value_head_dim"] = inner / heads;
+    if (arch_.name == "qwen3next") config_["linear_split_qkvz"] = true;
     return {};
-  }
-  // A file mixes formats: where one layer's blocks span two heads, the columns of all stay as they are.
-  bool spans_heads(int64_t v_dim) const {
-    for (const auto& [name, t] : file_.tensors())
-      if (name.ends_with(".ssm_out.weight") && t.type->format && v_dim % traits(*t.type->format).block != 0)
-        return true;
-    return false;
   }
 
   Status add_experts() {
@@ -255,10 +245,17 @@ constexpr auto kMtpNames = std::to_array<Row>({
     {"nextn.shared_head_norm.weight", "mtp.norm.weight"},
 });
 
-// How many value heads there are for each key head, and what one of them has.
+// How many value heads there are for each key head, and whether the file has the first of each, then the
+// second …
 struct Heads {
   int64_t k_heads, group;
+  bool tiled;
 };
+Heads heads_of(const Json& config) {
+  const auto k_heads = config["linear_num_key_heads"].get<int64_t>();
+  const int64_t group = config["linear_num_value_heads"].get<int64_t>() / k_heads;
+  return {k_heads, group, group > 1 && !config.value("linear_split_qkvz", false)};
+}
 
 // Runs of `unit` bytes, one a value head: tiled [group, k_heads] → by key head [k_heads, group].
 void untile(std::byte* to, const std::byte* from, const Heads& h, int64_t unit) {
@@ -286,6 +283,16 @@ Bytes with_columns_untiled(const StoredTensor& t, const Heads& h, int64_t head_c
   return out;
 }
 
+// Where each column of a tiled tensor belongs: blocks that span two heads stay where they are.
+std::vector<int32_t> places_of_tiled(const Heads& h, int64_t head_columns) {
+  std::vector<int32_t> out;
+  for (int64_t j = 0; j < h.group; ++j)
+    for (int64_t k = 0; k < h.k_heads; ++k)
+      for (int64_t i = 0; i < head_columns; ++i)
+        out.push_back(static_cast<int32_t>((k * h.group + j) * head_columns + i));
+  return out;
+}
+
 template <class Fn>
 void for_floats(Bytes& bytes, Fn fn) {
   for (size_t i = 0; i + sizeof(float) <= bytes.size(); i += sizeof(float)) {
@@ -298,25 +305,23 @@ void for_floats(Bytes& bytes, Fn fn) {
 
 // How a tensor of this name is put back; empty: as it lies.
 StoredTensor::Restore restore_of(const Json& config, std::string_view name) {
-  const auto k_heads = config["linear_num_key_heads"].get<int64_t>();
-  const Heads h{k_heads, config["linear_num_value_heads"].get<int64_t>() / k_heads};
+  const Heads h = heads_of(config);
   const auto v_dim = config["linear_value_head_dim"].get<int64_t>();
-  const bool tiled = h.group > 1 && !config.value("linear_split_qkvz", false);
   const auto ends = [&](std::string_view tail) { return name.ends_with(tail); };
   const auto rows = [&](int64_t head_rows) -> StoredTensor::Restore {
-    if (!tiled) return {};
+    if (!h.tiled) return {};
     return [h, head_rows](const StoredTensor& t) { return with_rows_untiled(t, h, head_rows); };
   };
   if (ends(".linear_attn.in_proj_qkv.weight") || ends(".in_proj_z.weight") || ends(".conv1d.weight"))
     return rows(v_dim);
   if (ends(".in_proj_a.weight") || ends(".in_proj_b.weight") || ends(".dt_bias")) return rows(1);
   if (ends(".A_log"))
-    return [h, tiled](const StoredTensor& t) {
-      Bytes out = tiled ? with_rows_untiled(t, h, 1) : Bytes(t.bytes.begin(), t.bytes.end());
+    return [h](const StoredTensor& t) {
+      Bytes out = h.tiled ? with_rows_untiled(t, h, 1) : Bytes(t.bytes.begin(), t.bytes.end());
       for_floats(out, [](float x) { return std::log(-x); });
       return out;
     };
-  if (ends(".out_proj.weight") && tiled && !config.value("linear_out_tiled", false))
+  if (ends(".out_proj.weight") && h.tiled)
     return [h, v_dim](const StoredTensor& t) { return with_columns_untiled(t, h, v_dim); };
   const bool norm = ends("norm.weight") || name.find("pre_fc_norm") != name.npos;
   if (norm && !ends(".linear_attn.norm.weight"))
@@ -365,10 +370,9 @@ Result<Json> gguf_hybrid_config(const GgufFile& file, const std::optional<GgufTo
 }
 
 Status check_hub_layout(const Json& config) {
-  for (const char* key : {"linear_split_qkvz", "linear_out_tiled"})
-    if (const auto it = config.find(key); it != config.end() && *it == true)
-      return fail("gguf.own_layout", {{"key", key}});
-  return {};
+  const char* key = "linear_split_qkvz";
+  const auto it = config.find(key);
+  return it != config.end() && *it == true ? fail("gguf.own_layout", {{"key", key}}) : Status();
 }
 
 std::optional<std::string> gguf_hybrid_tensor(const Json& config, std::string_view gguf_name,
@@ -378,7 +382,14 @@ std::optional<std::string> gguf_hybrid_tensor(const Json& config, std::string_vi
   if (name->ends_with(".conv1d.weight") && t.shape.size() == 2) t.shape = {t.shape[0], 1, t.shape[1]};
   // What is put back number by number is F32 in these files; another vector keeps its name and is reported.
   if (t.shape.size() == 1 && t.format != QuantFormat::f32) return std::string(gguf_name);
-  t.restore = restore_of(config, *name);
+  const auto v_dim = config["linear_value_head_dim"].get<int64_t>();
+  const Heads h = heads_of(config);
+  const bool matrix = t.shape.size() == 2 && t.shape[1] == h.k_heads * h.group * v_dim;
+  if (name->ends_with(".linear_attn.out_proj.weight") && h.tiled && matrix &&
+      v_dim % traits(t.format).block != 0)
+    t.input_order = places_of_tiled(h, v_dim);
+  else
+    t.restore = restore_of(config, *name);
   return name;
 }
 

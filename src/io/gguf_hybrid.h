@@ -19,9 +19,8 @@ namespace qw {
 
 bool is_gguf_hybrid(std::string_view architecture);
 
-// config.json of such a file. Two keys of our own: linear_split_qkvz (qwen3next: the parts stay apart) and
-// linear_out_tiled (the columns of out_proj stay in llama.cpp's order, because blocks of its format span two
-// heads). Errors: gguf.key_missing, gguf.key_type, gguf.key_value, gguf.tensor_missing.
+// config.json of such a file. A key of our own: linear_split_qkvz (qwen3next: the parts stay apart). Errors:
+// gguf.key_missing, gguf.key_type, gguf.key_value, gguf.tensor_missing.
 Result<Json> gguf_hybrid_config(const GgufFile& file, const std::optional<GgufTokenizer>& tokenizer);
 
 // The Hugging Face name of a tensor of such a file, and in `t` how to put it back; none where the general
@@ -29,7 +28,7 @@ Result<Json> gguf_hybrid_config(const GgufFile& file, const std::optional<GgufTo
 std::optional<std::string> gguf_hybrid_tensor(const Json& config, std::string_view gguf_name,
                                               StoredTensor& t);
 
-// Weights of such a file may lie in an order that Hugging Face folders and adapters do not have (the two keys
+// Weights of such a file may lie in an order that Hugging Face folders and adapters do not have (the key
 // above). Errors: gguf.own_layout (args key).
 Status check_hub_layout(const Json& config);
 

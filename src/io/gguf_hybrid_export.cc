@@ -130,8 +130,7 @@ Change order_of(const Sizes& s, const Json& config, std::string_view tail, const
   if (tail == "linear_attn.in_proj_qkv.weight" || tail == "linear_attn.conv1d.weight")
     return take_rows(shape[0], tiled(s, keys, s.v_dim));
   if (tail == "linear_attn.in_proj_z.weight") return take_rows(shape[0], tiled(s, 0, s.v_dim));
-  if (tail == "linear_attn.out_proj.weight" && !config.value("linear_out_tiled", false))
-    return take_columns(tiled(s, 0, s.v_dim));
+  if (tail == "linear_attn.out_proj.weight") return take_columns(tiled(s, 0, s.v_dim));
   if (tail == "linear_attn.in_proj_a.weight" || tail == "linear_attn.in_proj_b.weight" ||
       tail == "linear_attn.A_log" || tail == "linear_attn.dt_bias")
     return take_rows(shape[0], tiled(s, 0, 1));

@@ -90,6 +90,12 @@ Result<WeightBytes> StoredWeights::take(std::string_view name, std::span<const i
                                   {"expected", fmt::format("[{}]", fmt::join(shape, ", "))},
                                   {"found", fmt::format("[{}]", fmt::join(t.shape, ", "))}});
   tensors_.erase(it);
+  QW_TRY(WeightBytes out, bytes_of(name, t));
+  if (!t.input_order.empty()) out.input_order = t.input_order;
+  return out;
+}
+
+Result<WeightBytes> StoredWeights::bytes_of(std::string_view name, const StoredTensor& t) {
   if (t.packer) return packed(name, t);
   const auto restored = [&] { return owned(t, std::make_shared<Bytes>(t.restore(t))); };
   if (!t.scales.empty())

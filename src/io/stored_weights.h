@@ -28,6 +28,8 @@ struct StoredTensor {
   // Where the file changed more than that: the bytes as Hugging Face has them, as many.
   using Restore = std::function<std::vector<std::byte>(const StoredTensor&)>;
   Restore restore = {};
+  // Weight::input_order, where the file has the columns in another order and blocks span the places.
+  std::vector<int32_t> input_order = {};
   int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
   std::shared_ptr<const RowPacker> packer = {};  // makes the rows when taken; `bytes` are then only counted
   // Of nvfp4, where the file scales a whole tensor: one number, or one for each matrix of a stack. Taken as
@@ -53,6 +55,7 @@ class StoredWeights final : public WeightSource {
   const std::map<std::string, StoredTensor, std::less<>>& tensors() const { return tensors_; }
 
  private:
+  Result<WeightBytes> bytes_of(std::string_view name, const StoredTensor& t);
   Result<WeightBytes> packed(std::string_view name, const StoredTensor& t);
 
   std::string file_;

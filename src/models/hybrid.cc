@@ -24,7 +24,6 @@ struct Layer {
     sparse = is_sparse;
     delta.shape = c.delta;
     delta.layout = c.layout;
-    delta.out_tiled = c.out_tiled;
     attention.heads = c.heads;
     attention.kv_heads = c.kv_heads;
     attention.head_dim = c.head_dim;

@@ -78,10 +78,8 @@ void read_variant(ConfigReader& c, HybridConfig& h) {
   const bool next = h.info.model_type == "qwen3_next";
   const bool experts = next || h.info.model_type.starts_with("qwen3_5_moe");
   const auto n = h.info.n_layers;
-  // The last two keys are io/gguf_hybrid.h's.
-  const bool split = c.boolean("linear_split_qkvz", false);
+  const bool split = c.boolean("linear_split_qkvz", false);  // of a GGUF file: io/gguf_hybrid.h
   if (next) h.layout = split ? nn::DeltaLayout::fused_gates : nn::DeltaLayout::fused;
-  h.out_tiled = c.boolean("linear_out_tiled", false);
   h.linear = read_layer_types(c, n);
   h.sparse.assign(static_cast<size_t>(n), experts);
   if (next) {

@@ -17,7 +17,6 @@ struct HybridConfig {
   double eps = 0;
   bool tied = false, attention_bias = false;
   nn::DeltaLayout layout = nn::DeltaLayout::parts;
-  bool out_tiled = false;  // of a GGUF file: nn::GatedDelta::out_tiled
   ops::DeltaShape delta;
   ops::RopeSpec rope;
   std::vector<bool> linear;  // [L] the layer is a Gated DeltaNet

@@ -56,14 +56,7 @@ Tensor GatedDelta::operator()(Ctx& cx, const Tensor& x, const AttnPlan& plan, in
   const Tensor g = ops::delta_decay(cx, in.a, a_log, dt_bias);                          // [T, Hv]
   const Tensor beta = ops::sigmoid(cx, in.b);                                           // [T, Hv]
   const Tensor o = norm(cx, ops::gated_delta(cx, mixed, g, beta, shape, plan, layer));  // [T, Hv, dv]
-  Tensor y = ops::silu_mul(cx, in.z, o.merge_heads());
-  if (out_tiled) {
-    std::vector<ops::ColumnRange> ranges;
-    for (int j = 0; j < shape.v_heads / shape.k_heads; ++j)
-      ranges.push_back({int64_t{j} * shape.v_dim, shape.v_dim});
-    y = ops::take_columns(cx, y, shape.k_heads, std::move(ranges));
-  }
-  return out(cx, y);
+  return out(cx, ops::silu_mul(cx, in.z, o.merge_heads()));
 }
 
 }  // namespace qw::nn

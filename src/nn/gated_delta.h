@@ -15,9 +15,6 @@ enum class DeltaLayout { parts, fused, fused_gates };
 struct GatedDelta {
   ops::DeltaShape shape;  // before visit()
   DeltaLayout layout = DeltaLayout::parts;
-  // The columns of `out` have the value heads in llama.cpp's order: the first of every key head, then the
-  // second, and so on.
-  bool out_tiled = false;
   Linear qkv, z, b, a;    // [C, D], [Hv · dv, D], [Hv, D] twice
   Linear qkvz, ba;        // the same where fused
   Weight conv;            // [C, 1, taps]
