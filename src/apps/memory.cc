@@ -5,13 +5,15 @@
 #include <limits>
 #include <string>
 
+#include "core/kv_pool.h"
+
 namespace qw::apps {
 namespace {
 
 constexpr double kUsable = 0.95;  // of the available memory: the rest is for the program itself
 
-// The number in a file of the cgroup; none where it is absent or "max".
-std::optional<size_t> number_in(const char* file) {
+// The number in a file of a cgroup; none where it is absent or "max".
+std::optional<size_t> number_in(const std::filesystem::path& file) {
   std::ifstream in(file);
   size_t n = 0;
   return in >> n ? std::optional(n) : std::nullopt;
@@ -28,6 +30,15 @@ size_t machine_available() {
   return 0;
 }
 
+// Pages that a cgroup holds of files: they count as its memory, and are let go when it needs room.
+size_t pages_of_files(const std::filesystem::path& stat) {
+  std::ifstream in(stat);
+  size_t bytes = 0, n = 0;
+  for (std::string word; in >> word >> n;)
+    if (word == "inactive_file" || word == "active_file") bytes += n;
+  return bytes;
+}
+
 // Towers of other media stay in their files.
 size_t bytes_read(const Checkpoint& checkpoint) {
   int64_t bytes = checkpoint.total_bytes;
@@ -37,12 +48,28 @@ size_t bytes_read(const Checkpoint& checkpoint) {
 
 }  // namespace
 
+std::optional<size_t> cgroup_room(const std::filesystem::path& root, std::string_view own) {
+  std::optional<size_t> room;
+  while (own.starts_with('/')) own.remove_prefix(1);
+  for (std::filesystem::path group = root / own;; group = group.parent_path()) {
+    const auto limit = number_in(group / "memory.max"), used = number_in(group / "memory.current");
+    if (limit && used) {
+      const size_t held = *used - std::min(*used, pages_of_files(group / "memory.stat"));
+      const size_t left = *limit - std::min(*limit, held);
+      room = std::min(room.value_or(left), left);
+    }
+    if (group == root || !group.has_relative_path()) return room;
+  }
+}
+
 size_t available_memory() {
-  size_t bytes = machine_available();
-  const auto limit = number_in("/sys/fs/cgroup/memory.max");
-  const auto used = number_in("/sys/fs/cgroup/memory.current");
-  if (limit && used) bytes = std::min(bytes, *limit - std::min(*used, *limit));
-  return bytes;
+  const size_t bytes = machine_available();
+  std::string own;
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; std::getline(groups, line);)
+    if (line.starts_with("0::")) own = line.substr(3);
+  const auto room = cgroup_room("/sys/fs/cgroup", own);
+  return room ? std::min(bytes, *room) : bytes;
 }
 
 Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other) {
@@ -69,8 +96,19 @@ Result<MemoryPlan> fit_memory(Console& console, Model& model, EngineOptions& opt
                               int min_ctx, const WeightMemory& weights) {
   QW_TRY(MemoryPlan plan, plan_memory(model, DType::f32, options));
   const size_t room = static_cast<size_t>(static_cast<double>(weights.available) * kUsable);
-  const size_t needed = plan.total_bytes() - (weights.mapped ? plan.weight_bytes : 0);
+  const auto bytes_of = [&] { return plan.total_bytes() - (weights.mapped ? plan.weight_bytes : 0); };
+  size_t needed = bytes_of();
   if (room == 0 || needed <= room) return plan;
+  // Snapshots save time alone: they go before tokens of the context do.
+  const size_t spare =
+      static_cast<size_t>(plan.limits.n_slots - std::min(plan.limits.n_slots, plan.limits.max_seqs)) *
+      KvPool::slot_bytes(model.cache_spec(), DType::f32);
+  if (spare > 0) {
+    options.snapshot_bytes = spare - std::min(spare, needed - room);
+    QW_TRY(plan, plan_memory(model, DType::f32, options));
+    needed = bytes_of();
+    if (needed <= room) return plan;
+  }
   const size_t fixed = needed - plan.kv_bytes;
   const double share =
       fixed >= room ? 0 : static_cast<double>(room - fixed) / static_cast<double>(plan.kv_bytes);

@@ -23,14 +23,15 @@ class WeightBytesVisitor : public Visitor {
   }
 };
 
-// The largest step: as many sequences as may run, one of them a prompt that takes the rest of the budget.
+// The largest step: as many sequences as may run, prompts among them that take the budget up.
 Batch largest_batch(const EngineLimits& limits, KvPool& pool) {
   Batch b;
   b.plan.pool = &pool;
   b.plan.cu_q.push_back(0);
   const int blocks = (limits.ctx_tokens + kPageTokens - 1) / kPageTokens;
   for (int s = 0; s < limits.max_seqs; ++s) {
-    const int rows = s > 0 ? 1 : std::min(limits.max_batch_tokens - limits.max_seqs + 1, limits.ctx_tokens);
+    const int others = limits.max_seqs - s - 1;  // a row each
+    const int rows = std::min(limits.max_batch_tokens - b.n_rows() - others, limits.ctx_tokens);
     for (int i = 0; i < rows; ++i) {
       b.ids.push_back(0);
       b.positions.push_back(limits.ctx_tokens - rows + i);

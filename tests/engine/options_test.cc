@@ -39,6 +39,38 @@ TEST(MemoryPlan, CountsWhatAStepAllocates) {
   EXPECT_EQ(plan->activation_bytes, arena.peak_bytes());
 }
 
+// Prompts shorter than the budget of a step: several fill it.
+TEST(MemoryPlan, CountsAStepOfManyShortPrompts) {
+  auto backend = make_cpu_backend({.threads = 1, .isa = {}});
+  ASSERT_TRUE(backend.has_value());
+  std::mt19937 rng(2);
+  const auto model = test::tiny_model(test::tiny_config("qwen3", rng), **backend, 1);
+  const EngineOptions options{
+      .ctx_tokens = 16, .kv_dtype = DType::f32, .max_batch_tokens = 41, .max_seqs = 4};
+  const auto plan = plan_memory(*model, DType::f32, options);
+  ASSERT_TRUE(plan.has_value());
+  auto pool = KvPool::create(**backend, model->cache_spec(), {.n_pages = 4, .dtype = DType::f32});
+  ASSERT_TRUE(pool.has_value());
+  Batch b;
+  b.plan.cu_q = {0};
+  for (const int rows : {16, 16, 8, 1}) {
+    for (int i = 0; i < rows; ++i) {
+      b.ids.push_back(i);
+      b.positions.push_back(16 - rows + i);
+    }
+    b.plan.cu_q.push_back(b.n_rows());
+    b.plan.kv_len.push_back(16);
+    b.logit_rows.push_back(b.n_rows() - 1);
+  }
+  b.plan.tables.assign((*pool)->groups().size(), {{0, 1, 2, 3}, 1});
+  b.plan.pool = pool->get();
+  Arena arena(**backend);
+  Ctx cx{**backend, arena};
+  model->forward(cx, b);
+  EXPECT_EQ(b.n_rows(), 41);
+  EXPECT_GE(plan->activation_bytes, arena.peak_bytes());
+}
+
 TEST(MemoryPlan, CountsAnAdapter) {
   auto backend = make_cpu_backend({.threads = 1, .isa = {}});
   ASSERT_TRUE(backend.has_value());

@@ -21,16 +21,21 @@ Result<std::vector<int32_t>> collect(EventQueue& events) {
 
 }  // namespace
 
+EngineOptions sampling_options(const train::TrainConfig& config, size_t prompts) {
+  EngineOptions options;
+  options.ctx_tokens = config.seq_len + config.distill.max_new_tokens;
+  options.max_seqs = static_cast<int>(std::min<size_t>(prompts, 16));
+  options.kv_dtype = DType::f32;
+  options.prefix_cache = false;
+  return options;
+}
+
 train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) {
   return [&setup, &config](const std::vector<std::vector<int32_t>>& prompts,
                            int64_t step) -> Result<std::vector<std::vector<int32_t>>> {
     // A new engine each time: what it computed with older weights must not be found again.
-    EngineOptions options;
-    options.ctx_tokens = config.seq_len + config.distill.max_new_tokens;
-    options.max_seqs = static_cast<int>(std::min<size_t>(prompts.size(), 16));
-    options.kv_dtype = DType::f32;
-    options.prefix_cache = false;
-    QW_TRY(const auto engine, Engine::create(setup.model, *setup.sampling, options));
+    QW_TRY(const auto engine,
+           Engine::create(setup.model, *setup.sampling, sampling_options(config, prompts.size())));
     uint64_t adapter = 0;
     if (setup.adapter) {
       QW_TRY(adapter, engine->add_adapter("student", setup.adapter->set));

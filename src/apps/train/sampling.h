@@ -3,8 +3,12 @@
 #pragma once
 
 #include "apps/train/setup.h"
+#include "engine/options.h"
 
 namespace qw::apps {
+
+// Of the engine that answers `prompts` at once.
+EngineOptions sampling_options(const train::TrainConfig& config, size_t prompts);
 
 // `setup` outlives the function. A step's answers depend on the seed and the step alone.
 train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config);

@@ -222,9 +222,14 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
   }
   if (s.adapter) weights.insert(weights.end(), s.learning.begin(), s.learning.end());
   s.memory = train::Trainer::plan(*objective, s.data, weights, s.learning, config);
-  // The weights and the data are in memory already.
-  const size_t needed = s.memory.gradients + s.memory.optimizer + s.memory.activations;
-  const size_t room = available_memory();
+  // Answers are sampled between steps.
+  if (config.on_policy()) {
+    EngineOptions sampling = sampling_options(config, static_cast<size_t>(config.batch_size));
+    if (s.adapter) sampling.adapter_rank = config.lora.rank;
+    QW_TRY(const MemoryPlan plan, qw::plan_memory(*s.model, DType::f32, sampling));
+    s.memory.activations = std::max(s.memory.activations, plan.total_bytes() - plan.weight_bytes);
+  }
+  const size_t needed = s.memory.total(), room = s.available;
   if (room > 0 && needed > room)
     return fail("train.memory", {{"needed", bytes_text(needed)},
                                  {"available", bytes_text(room)},
@@ -236,6 +241,7 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
 
 Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainConfig& config) {
   auto s = std::make_unique<TrainSetup>();
+  s->available = available_memory();
   const bool f32 = config.precision == "f32";
   QW_TRY(s->backend, open_backend(program, config, f32 ? Products::f32_packed : Products::bf16));
   if (config.on_policy()) {

@@ -25,6 +25,7 @@ struct TrainSetup {
   std::optional<LoraAdapter> adapter;
   std::vector<Weight*> all, learning;
   train::Dataset data, eval_data;
+  size_t available = 0;  // bytes of memory before anything was opened; 0: the system does not say
   train::TrainMemory memory;
   std::unique_ptr<train::Trainer> trainer;
   hub::FileLock model_in_use = {}, teacher_in_use = {};  // of models of the store
