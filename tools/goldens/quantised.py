@@ -90,7 +90,7 @@ def cases():
              dict(weight_block_size=[16, 32], modules_to_not_convert=["lm_head", "model.layers.0.mlp.gate"]),
              formats.fp8, family="qwen3_moe", size=32),
         Case("fp8_hybrid", "a nested qwen3_5_moe: experts one by one under model.language_model, gates of the delta rule as they are",
-             fp8 | dict(weight_block_size=[16, 16], modules_to_not_convert=["lm_head"] + [
+             fp8 | dict(weight_block_size=[16, 32], modules_to_not_convert=["lm_head"] + [
                  f"model.language_model.layers.{m}" for m in ("0.linear_attn.in_proj_a", "0.linear_attn.in_proj_b", "0.linear_attn.conv1d",
                  "0.mlp.gate", "0.mlp.shared_expert_gate", "1.mlp.gate", "1.mlp.shared_expert_gate")]),
              formats.fp8, family="qwen3_5_moe", size=32, layers=2),
