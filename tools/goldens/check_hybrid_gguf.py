@@ -47,9 +47,12 @@ def main():
         shutil.copytree(os.path.join(data, case["model"]), folder)
         write_tokenizer(folder)
         os.replace(os.path.join(folder, "config.legacy.json"), os.path.join(folder, "config.json"))
-        convert(folder, file, *([] if case["mtp"] else ["--no-mtp"]))
         config = json.load(open(os.path.join(folder, "config.json")))
         config = config.get("text_config", config)
+        if config.get("mlp_only_layers"):
+            print(case["name"], "has a dense layer among experts, which the converter has no name for", flush=True)
+            continue
+        convert(folder, file, *([] if case["mtp"] else ["--no-mtp"]))
         runs = config["linear_key_head_dim"] == config["linear_value_head_dim"]     # llama.cpp wants that
         same = llama_cpp_agrees(file, load_file(os.path.join(folder, "expected.safetensors"))) if runs else "sizes differ"
         ours = os.path.join(written, case["name"] + ".gguf")
