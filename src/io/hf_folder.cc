@@ -149,6 +149,7 @@ Result<HfWeights> open_hf_weights(const fs::path& folder, const HfQuantization* 
       continue;
     }
     QW_TRY(StoredTensor t, stored(name, item));
+    t.may_be_left = quantised.zero_biases.contains(name);
     const std::string file = t.file;
     if (!tensors.emplace(*text_name, std::move(t)).second)
       return fail("hf.quant_twice", {{"file", file}, {"tensor", name}});

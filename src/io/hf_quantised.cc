@@ -43,12 +43,24 @@ Scheme scheme_of(QuantMethod method, const std::string& name) {
   return {".weight", bitsandbytes_packer};
 }
 
+bool is_zero_bias(const SafetensorsSet& set, const std::string& name, const SafetensorsSet::Item& item) {
+  constexpr std::string_view kBias = ".bias";
+  if (!name.ends_with(kBias) || !float_format(item.tensor->dtype)) return false;
+  const std::string module = name.substr(0, name.size() - kBias.size());
+  if (!set.tensors.contains(module + ".qweight")) return false;
+  const Part bias(item);
+  for (int64_t i = 0; i < bias.elements(); ++i)
+    if (bias.number(i) != 0) return false;
+  return true;
+}
+
 }  // namespace
 
 Result<QuantisedTensors> quantised_tensors(const HfQuantization& q, const SafetensorsSet& set) {
   QuantisedTensors out;
   Parts parts(set);
   for (const auto& [name, item] : set.tensors) {
+    if (is_zero_bias(set, name, item)) out.zero_biases.insert(name);
     if (!is_main(q.method, name, *item.tensor)) continue;
     const Scheme scheme = scheme_of(q.method, name);
     if (!name.ends_with(scheme.suffix)) continue;

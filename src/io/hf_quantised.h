@@ -16,6 +16,9 @@ namespace qw {
 struct QuantisedTensors {
   std::map<std::string, StoredTensor, std::less<>> weights;
   std::set<std::string, std::less<>> used;  // names in the files
+  // Biases of zeros beside GPTQ's and AWQ's weights: exporters write one for every module, also where the
+  // model has none.
+  std::set<std::string, std::less<>> zero_biases;
 };
 
 // Errors: hf.quant_missing (args file, tensor, missing), hf.quant_tensor (file, tensor, expected, found),

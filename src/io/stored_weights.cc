@@ -134,7 +134,7 @@ Status StoredWeights::finish() {
   std::string first;
   size_t n = 0;
   for (const auto& [name, tensor] : tensors_) {
-    if (is_inv_freq(name)) continue;
+    if (is_inv_freq(name) || tensor.may_be_left) continue;
     if (n < kNamed) first += (n == 0 ? "" : ", ") + name;
     ++n;
   }

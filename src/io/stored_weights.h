@@ -32,6 +32,7 @@ struct StoredTensor {
   std::vector<int32_t> input_order = {};
   int rotary_heads = 0;  // > 0: rows of so many heads are in GGUF's rotary order, and are put back when taken
   std::shared_ptr<const RowPacker> packer = {};  // makes the rows when taken; `bytes` are then only counted
+  bool may_be_left = false;                      // changes nothing: a model need not ask for it
   // Of nvfp4, where the file scales a whole tensor: one number, or one for each matrix of a stack. Taken as
   // nvfp4_s.
   std::vector<float> scales = {};

@@ -168,7 +168,8 @@ class Changed {
     for (const char* name : {"model.embed_tokens.weight", "lm_head.weight", "model.norm.weight"})
       c.weights->ignore(name);
     for (const std::string& name : c.weights->names())
-      if (name.find("norm.weight") != name.npos || name.ends_with("proj.bias")) c.weights->ignore(name);
+      for (const char* end : {"norm.weight", "q_proj.bias", "k_proj.bias", "v_proj.bias"})
+        if (name.ends_with(end)) c.weights->ignore(name);
     return c.weights->finish();
   }
   static std::string without_file(const Error& e) {
@@ -218,6 +219,25 @@ TEST(HfQuantised, GptqFilesThatDoNotKeepToIt) {
   }),
             "hf.quant_tensor tensor=" + kQ + "scales expected=F16 [2, 64] found=F16 [1, 64]")
       << "another group size than the config's";
+}
+
+TEST(HfQuantised, BiasesOfZerosThatTheModelDoesNotHave) {
+  const Changed folder("gptq4_asym");
+  const std::string up = "model.layers.0.mlp.up_proj.", o = "model.layers.0.self_attn.o_proj.";
+  const auto with = [&](const std::string& name, uint16_t last) {
+    return folder.error([&](Tensors& t) {
+      Tensor bias{"F16", {64}, std::vector<std::byte>(128)};
+      std::memcpy(bias.bytes.data() + 126, &last, 2);
+      t[name] = std::move(bias);
+    });
+  };
+  EXPECT_EQ(with(up + "bias", 0), "none");
+  EXPECT_EQ(with(o + "bias", 0x8000), "none") << "minus zero";
+  EXPECT_EQ(with(o + "bias", 1), "weights.leftover tensor=" + o + "bias count=1")
+      << "would change the output";
+  EXPECT_EQ(with("model.layers.9.mlp.up_proj.bias", 0),
+            "weights.leftover tensor=model.layers.9.mlp.up_proj.bias count=1")
+      << "beside no weight";
 }
 
 TEST(HfQuantised, AnOrderOfColumnsThatIsNone) {
