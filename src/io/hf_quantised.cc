@@ -1,5 +1,7 @@
 #include "io/hf_quantised.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "io/quantised_schemes.h"
@@ -43,6 +45,12 @@ Scheme scheme_of(QuantMethod method, const std::string& name) {
   return {".weight", bitsandbytes_packer};
 }
 
+// Of a cache or of activations in 8 bits; both are floats here.
+bool is_unused_scale(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kEnds{".k_scale", ".v_scale", ".q_scale", ".output_scale"};
+  return std::any_of(kEnds.begin(), kEnds.end(), [&](std::string_view end) { return name.ends_with(end); });
+}
+
 bool is_zero_bias(const SafetensorsSet& set, const std::string& name, const SafetensorsSet::Item& item) {
   constexpr std::string_view kBias = ".bias";
   if (!name.ends_with(kBias) || !float_format(item.tensor->dtype)) return false;
@@ -60,6 +68,7 @@ Result<QuantisedTensors> quantised_tensors(const HfQuantization& q, const Safete
   QuantisedTensors out;
   Parts parts(set);
   for (const auto& [name, item] : set.tensors) {
+    if (is_unused_scale(name)) parts.find(name);
     if (is_zero_bias(set, name, item)) out.zero_biases.insert(name);
     if (!is_main(q.method, name, *item.tensor)) continue;
     const Scheme scheme = scheme_of(q.method, name);

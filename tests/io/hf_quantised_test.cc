@@ -280,6 +280,24 @@ TEST(HfQuantised, Fp8FilesThatDoNotKeepToIt) {
       << "a scale of activations";
 }
 
+TEST(HfQuantised, ScalesOfACacheIn8BitsAreLetPass) {
+  const Tensor one{"F32", {1}, std::vector<std::byte>(4)};
+  const std::string attention = "model.layers.0.self_attn.";
+  for (const char* name : {"fp8_block", "ct_int4_asym"}) {
+    const Changed folder(name);
+    EXPECT_EQ(folder.error([&](Tensors& t) {
+      for (const char* scale :
+           {"k_scale", "v_scale", "q_scale", "k_proj.output_scale", "v_proj.output_scale"})
+        t[attention + scale] = one;
+    }),
+              "none")
+        << name;
+    EXPECT_EQ(folder.error([&](Tensors& t) { t[attention + "x_scale"] = one; }),
+              "weights.leftover tensor=" + attention + "x_scale count=1")
+        << name;
+  }
+}
+
 TEST(HfQuantised, CompressedFilesThatDoNotKeepToIt) {
   const Changed folder("ct_int4_asym");
   EXPECT_EQ(folder.error([](Tensors&) {}), "none");
