@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "io/quantised_schemes.h"
+#include "io/stacked_experts.h"
 
 namespace qw {
 namespace {
@@ -68,6 +69,8 @@ Result<QuantisedTensors> quantised_tensors(const HfQuantization& q, const Safete
   QuantisedTensors out;
   Parts parts(set);
   for (const auto& [name, item] : set.tensors) {
+    if (item.tensor->dtype.starts_with("F8") && is_expert_stack(name))
+      return fail("hf.f8_stacked", {{"file", item.file->path().string()}, {"tensor", name}});
     if (is_unused_scale(name)) parts.find(name);
     if (is_zero_bias(set, name, item)) out.zero_biases.insert(name);
     if (!is_main(q.method, name, *item.tensor)) continue;

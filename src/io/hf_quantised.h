@@ -23,7 +23,7 @@ struct QuantisedTensors {
 
 // Errors: hf.quant_missing (args file, tensor, missing), hf.quant_tensor (file, tensor, expected, found),
 // hf.quant_order (file, tensor, groups, columns), hf.quant_no_group (file, tensor), hf.quant_columns (file,
-// tensor, found), hf.quant_state (file, tensor, key).
+// tensor, found), hf.quant_state (file, tensor, key), hf.f8_stacked (file, tensor).
 Result<QuantisedTensors> quantised_tensors(const HfQuantization& quantization, const SafetensorsSet& set);
 
 }  // namespace qw

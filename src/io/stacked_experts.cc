@@ -69,6 +69,10 @@ Status split(const std::string& name, const Stack& stack, const StoredTensor& t,
 
 }  // namespace
 
+bool is_expert_stack(std::string_view name) {
+  return stack_of(name).has_value();
+}
+
 std::optional<StackedName> stacked_name(std::string_view weight) {
   constexpr std::string_view kExperts = ".experts.";
   const size_t at = weight.rfind(kExperts);

@@ -20,6 +20,9 @@ namespace qw {
 // that is none, weights.duplicate (file, tensor) where an expert is there twice.
 Status split_stacked_experts(std::map<std::string, StoredTensor, std::less<>>& tensors);
 
+// Whether the name is that of a stack.
+bool is_expert_stack(std::string_view name);
+
 // The stack that transformers 5 keeps a weight of one expert in: its name and how many matrices of an expert
 // it holds, one after another (gate and up: 2, down: 1). None for a weight of another kind.
 struct StackedName {

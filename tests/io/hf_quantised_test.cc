@@ -280,6 +280,17 @@ TEST(HfQuantised, Fp8FilesThatDoNotKeepToIt) {
       << "a scale of activations";
 }
 
+TEST(HfQuantised, StackedExpertsInFp8AreRefusedByName) {
+  const Changed folder("fp8_block");
+  const std::string experts = "model.layers.0.mlp.experts.";
+  for (const std::string& name : {experts + "gate_up_proj", experts + "down_proj.weight"})
+    EXPECT_EQ(folder.error([&](Tensors& t) {
+      t[name] = {"F8_E4M3", {2, 64, 64}, std::vector<std::byte>(2 * 64 * 64)};
+      t[name + "_scale_inv"] = {"F32", {2, 1, 1}, std::vector<std::byte>(8)};
+    }),
+              "hf.f8_stacked tensor=" + name);
+}
+
 TEST(HfQuantised, ScalesOfACacheIn8BitsAreLetPass) {
   const Tensor one{"F32", {1}, std::vector<std::byte>(4)};
   const std::string attention = "model.layers.0.self_attn.";
