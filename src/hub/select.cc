@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/json.h"
+#include "base/text_files.h"
 
 namespace qw::hub {
 namespace {
@@ -13,32 +14,18 @@ namespace {
 constexpr std::string_view kIndex = "model.safetensors.index.json", kSingle = "model.safetensors";
 constexpr size_t kMaxKnown = 40;
 
-// Beside the weights of a folder. From what transformers, its tokenizers and qw read.
-constexpr std::array<std::string_view, 25> kCompanions{"config.json",
-                                                       "generation_config.json",
-                                                       "tokenizer.json",
-                                                       "tokenizer_config.json",
-                                                       "vocab.json",
-                                                       "merges.txt",
-                                                       "tokenizer.model",
-                                                       "special_tokens_map.json",
-                                                       "added_tokens.json",
-                                                       "chat_template.jinja",
-                                                       "chat_template.json",
-                                                       "preprocessor_config.json",
-                                                       "processor_config.json",
-                                                       "video_preprocessor_config.json",
-                                                       "quantize_config.json",
-                                                       "quant_config.json",
-                                                       "hf_quant_config.json",
-                                                       "modules.json",
-                                                       "config_sentence_transformers.json",
-                                                       "sentence_bert_config.json",
-                                                       "1_Pooling/config.json",
-                                                       "adapter_config.json",
-                                                       "1_LogitScore/config.json",
-                                                       "qwen.tiktoken",
-                                                       "kernel_config.json"};
+// Beside the weights and the text files (base/text_files.h) of a folder.
+constexpr auto kCompanions = std::to_array<std::string_view>({
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "video_preprocessor_config.json",
+    "quantize_config.json",
+    "quant_config.json",
+    "hf_quant_config.json",
+    "adapter_config.json",
+    "kernel_config.json",
+});
 
 // The order in which a quantisation is chosen where none is asked for: small, but close to the original.
 constexpr std::array<std::string_view, 12> kPreferred{"Q4_K_M", "Q4_K_S", "Q4_0", "Q4_1", "Q5_K_M", "Q5_0",
@@ -55,14 +42,8 @@ std::string_view file_name(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-bool is_licence(std::string_view path) {
-  const std::string name = upper(path);
-  return path.find('/') == path.npos && (name.starts_with("LICENSE") || name.starts_with("NOTICE"));
-}
-
 bool is_companion(std::string_view path) {
-  return std::find(kCompanions.begin(), kCompanions.end(), path) != kCompanions.end() || is_licence(path) ||
-         (path.starts_with("additional_chat_templates/") && path.ends_with(".jinja"));
+  return std::find(kCompanions.begin(), kCompanions.end(), path) != kCompanions.end() || is_text_file(path);
 }
 
 const RemoteFile* find(const Listing& listing, std::string_view path) {
@@ -167,10 +148,10 @@ Result<Selection> select_gguf(const Listing& listing, const std::vector<Gguf>& m
       return fail("hub.missing_part", {{"name", listing.name.repository()}, {"file", g->parts.front().path}});
   }
   for (const RemoteFile& file : listing.files)
-    if (is_licence(file.path)) out.files.push_back(file);
+    if (is_licence_file(file.path)) out.files.push_back(file);
   if (listing.name.source == Source::ollama)
     for (const RemoteFile& file : listing.files)
-      if (!is_model_gguf(file.path) && !is_licence(file.path)) out.files.push_back(file);
+      if (!is_model_gguf(file.path) && !is_licence_file(file.path)) out.files.push_back(file);
   out.files.insert(out.files.end(), g->parts.begin(), g->parts.end());
   return out;
 }

@@ -1,7 +1,6 @@
 #include "io/hf_folder_writer.h"
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -10,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/mmap.h"
+#include "base/text_files.h"
 #include "io/encode.h"
 #include "io/gguf_hybrid.h"
 #include "io/safetensors_writer.h"
@@ -21,20 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 14> kCopied{"generation_config.json",
-                                                   "tokenizer.json",
-                                                   "tokenizer_config.json",
-                                                   "special_tokens_map.json",
-                                                   "added_tokens.json",
-                                                   "vocab.json",
-                                                   "merges.txt",
-                                                   "chat_template.jinja",
-                                                   "chat_template.json",
-                                                   "tokenizer.model",
-                                                   "LICENSE",
-                                                   "LICENSE.txt",
-                                                   "LICENSE.md",
-                                                   "NOTICE"};
 constexpr size_t kMaxCopied = size_t{256} << 20;
 
 struct Dtype {
@@ -66,17 +52,26 @@ Json config_for(const HfFolderPlan& plan, bool unties_head) {
   return config;
 }
 
+Status write_at(const fs::path& file, std::string_view content) {
+  std::error_code ec;
+  fs::create_directories(file.parent_path(), ec);  // the writer says what is wrong
+  return write_file_atomic(file, content);
+}
+
 Status copy_files(const HfFolderPlan& plan, const fs::path& to) {
-  if (!plan.files_from.empty()) {
-    for (const std::string_view name : kCopied) {
-      std::error_code ec;
-      if (!fs::is_regular_file(plan.files_from / name, ec) || plan.files.contains(std::string(name)))
-        continue;
-      QW_TRY(const std::string content, read_file(plan.files_from / name, kMaxCopied));
-      QW_TRY(write_file_atomic(to / name, content));
-    }
+  constexpr auto kOptions =
+      fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
+  std::error_code ec;
+  fs::recursive_directory_iterator it(plan.files_from, kOptions, ec);
+  for (const fs::recursive_directory_iterator end; !ec && it != end; it.increment(ec)) {
+    if (it.depth() > 0) it.disable_recursion_pending();
+    std::error_code one;
+    const std::string name = it->path().lexically_relative(plan.files_from).generic_string();
+    if (!is_text_file(name) || !it->is_regular_file(one) || plan.files.contains(name)) continue;
+    QW_TRY(const std::string content, read_file(it->path(), kMaxCopied));
+    QW_TRY(write_at(to / name, content));
   }
-  for (const auto& [name, content] : plan.files) QW_TRY(write_file_atomic(to / name, content));
+  for (const auto& [name, content] : plan.files) QW_TRY(write_at(to / name, content));
   return {};
 }
 

@@ -13,8 +13,7 @@
 namespace qw {
 
 struct HfFolderPlan {
-  // A resolved folder whose generation_config.json, tokenizer files, chat template and licence are copied;
-  // empty: none.
+  // A resolved folder whose text files (base/text_files.h) are copied; empty: none.
   std::filesystem::path files_from = {};
   Json config = {};                         // config.json; what it says of the dtype (and a tied head) is set
   QuantFormat format = QuantFormat::bf16;   // f32, f16 or bf16, of all tensors

@@ -31,10 +31,11 @@ Status flush(const fs::path& path) {
   return {};
 }
 
+// What lies below a folder, in order: a folder before what is in it.
 Result<std::vector<fs::path>> list(const fs::path& folder) {
   std::vector<fs::path> out;
   std::error_code ec;
-  for (fs::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec))
+  for (fs::recursive_directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec))
     out.push_back(it->path());
   if (ec) return write_error(folder, ec.value());
   std::sort(out.begin(), out.end());
@@ -76,12 +77,21 @@ Status StagedFolder::commit(std::string_view last) {
   QW_TRY(flush(temp_));
   std::error_code ec;
   if (fs::is_directory(target_, ec)) {
-    std::stable_partition(files.begin(), files.end(),
-                          [&](const fs::path& f) { return f.filename() != last; });
-    for (const fs::path& file : files) QW_TRY(move(file, target_ / file.filename()));
-    fs::remove(temp_, ec);
+    std::stable_partition(files.begin(), files.end(), [&](const fs::path& f) { return f != temp_ / last; });
+    std::vector<fs::path> folders{target_};
+    for (const fs::path& file : files) {
+      const fs::path to = target_ / file.lexically_relative(temp_);
+      if (!fs::is_directory(file, ec)) {
+        QW_TRY(move(file, to));
+        continue;
+      }
+      fs::create_directories(to, ec);  // the moves into it say what is wrong
+      folders.push_back(to);
+    }
+    fs::remove_all(temp_, ec);
     temp_.clear();
-    return flush(target_);
+    for (const fs::path& folder : folders) QW_TRY(flush(folder));
+    return {};
   }
   QW_TRY(move(temp_, target_));
   temp_.clear();

@@ -52,6 +52,23 @@ TEST(StagedFolder, KeepsOtherFilesOfAFolderThatIsThere) {
   EXPECT_EQ(entries(dir.path()), 1U);
 }
 
+TEST(StagedFolder, SubFoldersGoIntoThoseThatAreThere) {
+  const TempDir dir;
+  dir.write("out/sub/config.json", "old");
+  dir.write("out/sub/log", "kept");
+  auto staged = StagedFolder::create(dir / "out");
+  ASSERT_TRUE(staged);
+  for (const char* folder : {"sub", "new"}) {
+    fs::create_directories(staged->path() / folder);
+    ASSERT_TRUE(write_file_atomic(staged->path() / folder / "config.json", folder));
+  }
+  ASSERT_TRUE(staged->commit("config.json"));
+  EXPECT_EQ(*read_file(dir / "out/sub/config.json"), "sub");
+  EXPECT_EQ(*read_file(dir / "out/sub/log"), "kept");
+  EXPECT_EQ(*read_file(dir / "out/new/config.json"), "new");
+  EXPECT_EQ(entries(dir.path()), 1U);
+}
+
 TEST(StagedFolder, SaysWhereItCannotWrite) {
   const TempDir dir;
   dir.write("file", "");
