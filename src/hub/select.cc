@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <set>
+#include <nlohmann/json.hpp>
 
-#include "base/json.h"
 #include "base/text_files.h"
 
 namespace qw::hub {
@@ -156,24 +155,12 @@ Result<Selection> select_gguf(const Listing& listing, const std::vector<Gguf>& m
   return out;
 }
 
-// The shards of an index, each once.
-Result<std::set<std::string>> shards_of(const Listing& listing, std::string_view index) {
-  const auto bad = fail("hub.bad_index", {{"name", listing.name.repository()}, {"file", kIndex}});
-  const Result<Json> json = parse_json(index, kIndex);
-  if (!json || !json->is_object() || !json->contains("weight_map") || !(*json)["weight_map"].is_object())
-    return bad;
-  std::set<std::string> out;
-  for (const auto& [tensor, file] : (*json)["weight_map"].items()) {
-    if (!file.is_string()) return bad;
-    out.insert(file.get<std::string>());
-  }
-  return out;
-}
-
 Result<Selection> select_folder(const Listing& listing, std::string_view index) {
   std::set<std::string> weights;
   if (find(listing, kIndex) != nullptr) {
-    QW_TRY(weights, shards_of(listing, index));
+    auto shards = index_shards(index);
+    if (!shards) return fail("hub.bad_index", {{"name", listing.name.repository()}, {"file", kIndex}});
+    weights = *std::move(shards);
     weights.insert(std::string(kIndex));
   } else {
     for (const std::string_view name : {kSingle, std::string_view("adapter_model.safetensors")})
@@ -238,6 +225,20 @@ std::string quant_of(std::string_view path) {
     begin = end + 1;
   }
   return found;
+}
+
+std::optional<std::set<std::string>> index_shards(std::string_view index) {
+  // Not ordered_json, which looks through all keys for each one: an index has one for every tensor, of
+  // experts a hundred thousand.
+  const auto json = nlohmann::json::parse(index, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object())
+    return std::nullopt;
+  std::set<std::string> out;
+  for (const auto& [tensor, file] : json["weight_map"].items()) {
+    if (!file.is_string()) return std::nullopt;
+    out.insert(file.get<std::string>());
+  }
+  return out;
 }
 
 std::optional<RemoteFile> index_wanted(const Listing& listing) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ struct Selection {
 // The index whose shards have to be known before select_files(); none where the repository has none, or where
 // a GGUF file is wanted.
 std::optional<RemoteFile> index_wanted(const Listing& listing);
+
+// The files that an index names, each once; none where the text is no index.
+std::optional<std::set<std::string>> index_shards(std::string_view index);
 
 // `index`: the text of index_wanted(). A repository with both forms gives the safetensors, unless the name
 // asks for a quantisation. A GGUF repository without one named gives Q4_K_M, else the next of a fixed list.

@@ -57,6 +57,19 @@ TEST(Select, TheShardsOfTheIndexAlone) {
     EXPECT_EQ(select_files(list, bad).error().code(), "hub.bad_index") << bad;
 }
 
+// An FP8 release with 73,728 experts. Where every name is looked for among all, ctest ends this.
+TEST(Select, AnIndexOfVeryManyTensors) {
+  std::string index = R"({"metadata":{},"weight_map":{)";
+  for (int i = 0; i < 6 * 73'728; ++i)
+    index += fmt::format(R"({}"model.layers.{}.mlp.experts.{}.up_proj.weight":"model-{}.safetensors")",
+                         i == 0 ? "" : ",", i / 1024, i % 1024, i % 7);
+  const auto shards = index_shards(index + "}}");
+  ASSERT_TRUE(shards);
+  EXPECT_EQ(shards->size(), 7U);
+  EXPECT_FALSE(index_shards(index));
+  EXPECT_FALSE(index_shards(std::string(1'000'000, '[')));
+}
+
 TEST(Select, OneGgufOfSeveral) {
   const auto repo = [](std::string_view name) {
     return listing(name, {"LICENSE", "README.md", "q-Q2_K.gguf", "q-Q4_K_M.gguf", "q-q8_0.gguf",
