@@ -155,16 +155,18 @@ Result<Selection> select_gguf(const Listing& listing, const std::vector<Gguf>& m
   return out;
 }
 
+// A single file wins over an index, which then is an old one: so io and transformers read a folder.
 Result<Selection> select_folder(const Listing& listing, std::string_view index) {
   std::set<std::string> weights;
-  if (find(listing, kIndex) != nullptr) {
+  if (find(listing, kSingle) != nullptr) {
+    weights.insert(std::string(kSingle));
+  } else if (find(listing, kIndex) != nullptr) {
     auto shards = index_shards(index);
     if (!shards) return fail("hub.bad_index", {{"name", listing.name.repository()}, {"file", kIndex}});
     weights = *std::move(shards);
     weights.insert(std::string(kIndex));
   } else {
-    for (const std::string_view name : {kSingle, std::string_view("adapter_model.safetensors")})
-      if (weights.empty() && find(listing, name) != nullptr) weights.insert(std::string(name));
+    weights.insert("adapter_model.safetensors");
   }
   Selection out;
   for (const RemoteFile& file : listing.files)
@@ -242,7 +244,7 @@ std::optional<std::set<std::string>> index_shards(std::string_view index) {
 }
 
 std::optional<RemoteFile> index_wanted(const Listing& listing) {
-  if (wants_gguf(listing)) return std::nullopt;
+  if (wants_gguf(listing) || find(listing, kSingle) != nullptr) return std::nullopt;
   const RemoteFile* file = find(listing, kIndex);
   return file == nullptr ? std::nullopt : std::optional(*file);
 }

@@ -18,8 +18,8 @@ struct Selection {
   int64_t total_bytes() const;
 };
 
-// The index whose shards have to be known before select_files(); none where the repository has none, or where
-// a GGUF file is wanted.
+// The index whose shards have to be known before select_files(); none where the repository has none or
+// a model.safetensors, or where a GGUF file is wanted.
 std::optional<RemoteFile> index_wanted(const Listing& listing);
 
 // The files that an index names, each once; none where the text is no index.

@@ -57,6 +57,13 @@ TEST(Select, TheShardsOfTheIndexAlone) {
     EXPECT_EQ(select_files(list, bad).error().code(), "hub.bad_index") << bad;
 }
 
+TEST(Select, ASingleFileWinsOverAnOldIndex) {
+  const Listing list = listing("Qwen/Q", {"config.json", "model-00001-of-00002.safetensors",
+                                          "model.safetensors", "model.safetensors.index.json"});
+  EXPECT_FALSE(index_wanted(list));
+  EXPECT_EQ(chosen(list), (Names{"config.json", "model.safetensors"}));
+}
+
 // An FP8 release with 73,728 experts. Where every name is looked for among all, ctest ends this.
 TEST(Select, AnIndexOfVeryManyTensors) {
   std::string index = R"({"metadata":{},"weight_map":{)";
