@@ -85,7 +85,7 @@ struct Gguf {
 
 bool is_model_gguf(std::string_view path) {
   const std::string name = upper(file_name(path));
-  return name.ends_with(".GGUF") && !name.starts_with("MMPROJ") && name.find("IMATRIX") == name.npos;
+  return name.ends_with(".GGUF") && name.find("MMPROJ") == name.npos && name.find("IMATRIX") == name.npos;
 }
 
 std::vector<Gguf> ggufs(const Listing& listing) {

@@ -79,8 +79,8 @@ TEST(Select, AnIndexOfVeryManyTensors) {
 
 TEST(Select, OneGgufOfSeveral) {
   const auto repo = [](std::string_view name) {
-    return listing(name, {"LICENSE", "README.md", "q-Q2_K.gguf", "q-Q4_K_M.gguf", "q-q8_0.gguf",
-                          "mmproj-F16.gguf", "BF16/q-BF16-00001-of-00002.gguf",
+    return listing(name, {"LICENSE", "README.md", "q-mmproj-Q8_0.gguf", "q-Q2_K.gguf", "q-Q4_K_M.gguf",
+                          "q-q8_0.gguf", "mmproj-F16.gguf", "BF16/q-BF16-00001-of-00002.gguf",
                           "BF16/q-BF16-00002-of-00002.gguf", "q-UD-Q4_K_XL.gguf", "imatrix_q.gguf"});
   };
   EXPECT_EQ(chosen(repo("o/q-GGUF")), (Names{"LICENSE", "q-Q4_K_M.gguf"}));
