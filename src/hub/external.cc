@@ -7,6 +7,7 @@
 #include "base/env.h"
 #include "base/json.h"
 #include "base/mmap.h"
+#include "hub/select.h"
 #include "hub/sources.h"
 
 namespace qw::hub {
@@ -14,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxManifest = size_t{1} << 20;
+constexpr size_t kMaxManifest = size_t{1} << 20, kMaxIndex = size_t{64} << 20;
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> out;
@@ -38,6 +39,20 @@ std::string trimmed(std::string s) {
 
 // ---- Hugging Face: models--ORG--NAME/{refs/main, snapshots/COMMIT/…, blobs/HASH}
 
+// Whether what io opens of a folder is there to the last file: another program may still fetch it, or have
+// fetched a part alone.
+bool has_weights(const fs::path& snapshot) {
+  std::error_code ec;
+  const auto there = [&](const std::string& file) {
+    return safe_path(file) && fs::exists(snapshot / file, ec);
+  };
+  if (!there("config.json")) return false;
+  if (there("model.safetensors")) return true;
+  const Result<std::string> index = read_file(snapshot / "model.safetensors.index.json", kMaxIndex);
+  const auto shards = index ? index_shards(*index) : std::nullopt;
+  return shards && std::all_of(shards->begin(), shards->end(), there);
+}
+
 // The snapshot of refs/main, where it has weights in full (a cache may hold the config alone).
 std::optional<ExternalModel> cached_model(const fs::path& folder) {
   std::string name = folder.filename().string();
@@ -51,14 +66,12 @@ std::optional<ExternalModel> cached_model(const fs::path& folder) {
   std::error_code ec;
   ExternalModel out{.name = name, .program = "Hugging Face", .path = snapshot};
   fs::path gguf;
-  bool weights = false;
   for (const fs::path& file : entries(snapshot)) {
     if (!fs::exists(file, ec)) continue;  // a link whose blob is gone
     out.bytes += size_of(file);
-    weights = weights || file.extension() == ".safetensors";
     if (file.extension() == ".gguf" && (gguf.empty() || file < gguf)) gguf = file;
   }
-  if (weights && fs::exists(snapshot / "config.json", ec)) return out;
+  if (has_weights(snapshot)) return out;
   if (gguf.empty()) return std::nullopt;
   out.path = gguf;
   return out;

@@ -23,6 +23,11 @@ TEST(External, TheCacheOfHuggingFaceAndTheStoreOfOllama) {
   fs::create_symlink("../../blobs/1", root / "hub/models--Qwen--Whole/snapshots/abc/model.safetensors");
   write("hub/models--Qwen--ConfigOnly/refs/main", "abc");
   write("hub/models--Qwen--ConfigOnly/snapshots/abc/config.json", "{}");
+  write("hub/models--Qwen--Half/refs/main", "abc");
+  write("hub/models--Qwen--Half/snapshots/abc/config.json", "{}");
+  write("hub/models--Qwen--Half/snapshots/abc/a.safetensors", "1");
+  write("hub/models--Qwen--Half/snapshots/abc/model.safetensors.index.json",
+        R"({"weight_map":{"x":"a.safetensors","y":"b.safetensors"}})");
   write("hub/models--Qwen--Evil/refs/main", "../../..");
   write("hub/datasets--a--b/refs/main", "abc");
   write(
@@ -41,6 +46,9 @@ TEST(External, TheCacheOfHuggingFaceAndTheStoreOfOllama) {
   EXPECT_EQ(find_external(folders, "qwen/whole")->path, root / "hub/models--Qwen--Whole/snapshots/abc");
   EXPECT_EQ(find_external(folders, "ollama:tiny:1b")->path, root / "ollama/blobs/sha256-aa");
   EXPECT_FALSE(find_external(folders, "Qwen/ConfigOnly"));
+  EXPECT_FALSE(find_external(folders, "Qwen/Half"));
+  write("hub/models--Qwen--Half/snapshots/abc/b.safetensors", "1");
+  EXPECT_TRUE(find_external(folders, "Qwen/Half"));
   fs::remove_all(root);
 }
 
