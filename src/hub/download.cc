@@ -249,13 +249,12 @@ void Download::failed(const RangeSink& sink, const HttpOutcome& outcome) {
   const bool signed_away = outcome.redirected && outcome.status >= 400 && outcome.status < 500;
   if (!may_retry(outcome) && !signed_away) return set_error(file_error(listing_, *sink.item().file, outcome));
   since_failure_ = 0;
-  const auto asked = asked_wait(outcome, std::time(nullptr));
-  if (++failures_ >= network_.retry.attempts || (asked && *asked > network_.retry.patience))
+  if (++failures_ >= network_.retry.attempts || asks_too_much(network_.retry, outcome))
     return set_error(signed_away ? file_error(listing_, *sink.item().file, outcome)
                                  : transfer_error(outcome));
   const Milliseconds wait = wait_before(network_.retry, failures_, outcome);
   not_before_ = std::max(not_before_, Clock::now() + wait);
-  if (asked) pause_s_ = asked->count();
+  if (const auto asked = asked_wait(outcome, std::time(nullptr))) pause_s_ = asked->count();
 }
 
 Status Download::hash_one(Item& item, const std::stop_token& stop) {

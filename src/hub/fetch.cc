@@ -34,9 +34,9 @@ Result<HttpText> fetch_text(const Network& network, const HttpRequest& request, 
     if (outcome->fault == HttpFault::refused_by_sink)
       return fail("hub.too_large", {{"host", outcome->host}, {"limit", max_bytes}});
     const bool nobody = outcome->fault == HttpFault::no_host || outcome->fault == HttpFault::no_connection;
-    const bool again = may_retry(*outcome) && !nobody && failures < network.retry.attempts;
-    const auto asked = asked_wait(*outcome, std::time(nullptr));
-    if (!again || (asked && *asked > network.retry.patience)) {
+    const bool again = may_retry(*outcome) && !nobody && failures < network.retry.attempts &&
+                       !asks_too_much(network.retry, *outcome);
+    if (!again) {
       if (outcome->fault != HttpFault::none || may_retry(*outcome))
         return tl::unexpected<Error>(transfer_error(*outcome));
       return HttpText{*std::move(outcome), std::move(sink.text)};

@@ -52,6 +52,11 @@ std::optional<std::chrono::seconds> asked_wait(const HttpOutcome& outcome, std::
   return std::nullopt;
 }
 
+bool asks_too_much(const RetryPolicy& policy, const HttpOutcome& outcome) {
+  const auto asked = asked_wait(outcome, std::time(nullptr));
+  return asked && *asked > policy.patience;
+}
+
 Milliseconds wait_before(const RetryPolicy& policy, int failures, const HttpOutcome& outcome) {
   if (const auto asked = asked_wait(outcome, std::time(nullptr)))
     return std::min<Milliseconds>(*asked, policy.patience);

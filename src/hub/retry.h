@@ -26,6 +26,9 @@ bool may_retry(const HttpOutcome& outcome);
 // header ratelimit (the hub of Hugging Face). None where it says nothing.
 std::optional<std::chrono::seconds> asked_wait(const HttpOutcome& outcome, std::time_t now);
 
+// Whether the server asks for more than the policy has patience for.
+bool asks_too_much(const RetryPolicy& policy, const HttpOutcome& outcome);
+
 // Before attempt `failures` + 1: what the server asks for, else base · 2^(failures−1) up to cap.
 Milliseconds wait_before(const RetryPolicy& policy, int failures, const HttpOutcome& outcome);
 

@@ -237,7 +237,8 @@ Result<HttpOutcome> probe(const Network& network, const std::string& url) {
     if (outcome->fault == HttpFault::refused_by_sink) outcome->fault = HttpFault::none;
     const bool nobody = outcome->fault == HttpFault::no_host || outcome->fault == HttpFault::no_connection;
     if (!may_retry(*outcome)) return *std::move(outcome);
-    if (nobody || failures == network.retry.attempts) return tl::unexpected<Error>(transfer_error(*outcome));
+    if (nobody || failures == network.retry.attempts || asks_too_much(network.retry, *outcome))
+      return tl::unexpected<Error>(transfer_error(*outcome));
     if (!sleep_unless(network.stop, wait_before(network.retry, failures, *outcome)))
       return fail("hub.cancelled");
   }

@@ -200,6 +200,10 @@ TEST_F(PullTest, RetryAfterIsHonoured) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), "hub.rate_limited");
   EXPECT_EQ(refused.error().arg("seconds"), "4000");
+  network_.retry.patience = std::chrono::seconds(1);  // also an address, which is asked for its size first
+  test::Server busy([](const Request&) { return Reply{.status = 429, .headers = {{"Retry-After", "2"}}}; });
+  EXPECT_EQ(run(busy.url("/x-Q8_0.gguf")).error().code(), "hub.rate_limited");
+  EXPECT_EQ(busy.requests().size(), 1U);
 }
 
 TEST_F(PullTest, AServerThatStaysBrokenIsAnErrorAndWhatCameIsKept) {
