@@ -85,32 +85,41 @@ bool is_modelscope(std::string_view host) {
          host == "www.modelscope.ai";
 }
 
-// The page of a repository or of a file in it: /ORG/NAME[/tree|blob|resolve/REVISION[/file]].
-std::optional<ModelName> page_name(Source source, std::string_view path) {
+// The page of a repository or of a file in it: /ORG/NAME[/tree|blob|resolve/REVISION[/file]]; ModelScope:
+// /ORG/NAME[/summary|files], /ORG/NAME/file/view/REVISION/file. None for another page. Errors:
+// hub.no_revision.
+Result<std::optional<ModelName>> page_name(Source source, std::string_view path) {
   auto parts = split(path, '/');
   std::erase_if(parts, [](std::string_view p) { return p.empty(); });
-  ModelName name{.source = source};
-  if (parts.size() < 2 || !set_repository(name, std::string(parts[0]) + "/" + std::string(parts[1])))
+  std::optional<ModelName> name = ModelName{.source = source};
+  if (parts.size() < 2 || !set_repository(*name, std::string(parts[0]) + "/" + std::string(parts[1])))
     return std::nullopt;
-  if (parts.size() == 2) return name;
+  if (parts.size() == 2 || parts[2] == "summary" || parts[2] == "files") return name;
   if (parts[2] != "tree" && parts[2] != "blob" && parts[2] != "resolve" && parts[2] != "file")
     return std::nullopt;
-  if (parts.size() > 3 && is_revision(parts[3])) name.revision = parts[3];
-  for (size_t i = 4; i < parts.size(); ++i) {
-    const Result<std::string> part = percent_decode(parts[i]);
+  size_t at = 3;
+  if (parts[2] == "file" && parts.size() > at && parts[at] == "view") ++at;
+  if (parts.size() <= at) return name;
+  name->revision = percent_decode(parts[at]).value_or("");  // "refs%2Fpr%2F3"
+  if (!is_revision(name->revision))
+    return fail("hub.no_revision", {{"name", name->repository()}, {"revision", parts[at]}});
+  while (++at < parts.size()) {
+    const Result<std::string> part = percent_decode(parts[at]);
     if (!part) return std::nullopt;
-    name.file += (name.file.empty() ? "" : "/") + *part;
+    name->file += (name->file.empty() ? "" : "/") + *part;
   }
   return name;
 }
 
 Result<ModelName> parse_address(std::string_view text) {
   QW_TRY(const Url url, parse_url(text));
-  if (is_hugging_face(url.host))
-    if (auto name = page_name(Source::huggingface, url.path)) return *std::move(name);
-  if (is_modelscope(url.host) && url.path.starts_with("/models/"))
-    if (auto name = page_name(Source::modelscope, std::string_view(url.path).substr(7)))
-      return *std::move(name);
+  std::optional<ModelName> page;
+  if (is_hugging_face(url.host)) {
+    QW_TRY(page, page_name(Source::huggingface, url.path));
+  } else if (is_modelscope(url.host) && url.path.starts_with("/models/")) {
+    QW_TRY(page, page_name(Source::modelscope, std::string_view(url.path).substr(7)));
+  }
+  if (page) return *std::move(page);
   ModelName name{.source = Source::url, .place = std::string(text)};
   QW_TRY(const std::string path, percent_decode(url.path));
   name.org = url.host;

@@ -33,7 +33,7 @@ struct ModelName {
   std::string text() const;
 };
 
-// Errors: hub.bad_name (args name), hub.bad_url (url).
+// Errors: hub.bad_name (args name), hub.bad_url (url), hub.no_revision (name, revision: of an address).
 Result<ModelName> parse_name(std::string_view text);
 
 // Whether `text` may be a name of a hub and no path: "ORG/NAME", "hf:…", "ollama:…".

@@ -33,6 +33,25 @@ TEST(Name, FormsOfHuggingFace) {
   EXPECT_EQ(file.file, "sub/q-Q8_0.gguf");
 }
 
+TEST(Name, PagesOfRevisionsAndFiles) {
+  EXPECT_EQ(named("https://huggingface.co/Qwen/Q/tree/refs%2Fpr%2F3").text(), "Qwen/Q@refs/pr/3");
+  EXPECT_EQ(named("https://huggingface.co/Qwen/Q/tree").text(), "Qwen/Q");
+  const std::string page = "https://www.modelscope.cn/models/Qwen/Q";
+  for (const char* of : {"", "/", "/summary", "/files", "/files?version=master"})
+    EXPECT_EQ(named(page + of).text(), "modelscope:Qwen/Q") << of;
+  for (const char* of : {"/resolve/v1/sub/q-Q8_0.gguf", "/file/view/v1/sub/q-Q8_0.gguf?status=2"}) {
+    EXPECT_EQ(named(page + of).text(), "modelscope:Qwen/Q@v1") << of;
+    EXPECT_EQ(named(page + of).file, "sub/q-Q8_0.gguf") << of;
+  }
+  // Not the usual revision in silence.
+  for (const char* bad : {"a%2F..%2Fb", "%zz", "a%20b"}) {
+    const auto name = parse_name(std::string("https://huggingface.co/Qwen/Q/tree/") + bad);
+    ASSERT_FALSE(name) << bad;
+    EXPECT_EQ(name.error().code(), "hub.no_revision") << bad;
+    EXPECT_EQ(name.error().arg("revision"), bad);
+  }
+}
+
 TEST(Name, OtherHubs) {
   EXPECT_EQ(named("modelscope:Qwen/Qwen3-0.6B").source, Source::modelscope);
   EXPECT_EQ(named("https://www.modelscope.cn/models/Qwen/Qwen3-0.6B").text(), "modelscope:Qwen/Qwen3-0.6B");
