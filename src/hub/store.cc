@@ -74,10 +74,17 @@ std::time_t used_at(const fs::path& folder) {
   return ::stat((folder / kUsed).c_str(), &st) == 0 ? st.st_mtime : 0;
 }
 
-// A name without its revision and quantisation.
-std::string_view bare(std::string_view name) {
-  const size_t colon = name.find(':', name.starts_with("ms:") ? 3 : 0);
-  return name.substr(0, std::min(name.find('@'), colon));
+// A name in its parts: "modelscope:Qwen/Q@v1" is "modelscope:", "Qwen/Q" and the rest.
+struct StoredName {
+  std::string_view source, repository;
+};
+StoredName split_name(std::string_view name) {
+  StoredName out;
+  for (const std::string_view source : {"hf:", "modelscope:", "ollama:"})
+    if (name.starts_with(source)) out.source = source;
+  out.repository = name.substr(out.source.size());
+  out.repository = out.repository.substr(0, out.repository.find_first_of("@:"));
+  return out;
 }
 
 void flush(const fs::path& path) {
@@ -192,11 +199,14 @@ std::vector<StoredModel> Store::matches(std::string_view text) const {
   const std::string canonical = parsed ? lower(parsed->text()) : wanted;
   std::vector<StoredModel> exact, loose;
   for (StoredModel& model : list()) {
-    const std::string name = lower(model.name()), base(bare(name));
-    const size_t slash = base.rfind('/');
+    const std::string name = lower(model.name());
+    const StoredName parts = split_name(name);
+    const std::string_view base = parts.repository;
+    const bool named = base == wanted || base.substr(base.rfind('/') + 1) == wanted;
+    const std::string full = std::string(parts.source).append(base);
     if (lower(model.key) == wanted || name == wanted || name == canonical)
       exact.push_back(std::move(model));
-    else if (base == wanted || base == canonical || (slash != base.npos && base.substr(slash + 1) == wanted))
+    else if (named || full == wanted || full == canonical)
       loose.push_back(std::move(model));
   }
   return exact.empty() ? loose : exact;

@@ -72,7 +72,8 @@ class Store {
   std::vector<StoredModel> list() const;
   std::vector<PartialModel> partials() const;
   // The models that `text` may mean: a key, a name as pulled ("Qwen/Qwen3-0.6B", also with @revision and
-  // :QUANT), or a repository's last part ("qwen3-0.6b"), in any case.
+  // :QUANT), else one without its source, revision and quantisation, or a repository's last part
+  // ("qwen3-0.6b"), in any case.
   std::vector<StoredModel> matches(std::string_view text) const;
 
   // Exclusive, by whoever pulls this model.

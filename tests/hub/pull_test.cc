@@ -382,6 +382,10 @@ TEST_F(PullTest, ModelScope) {
   expect_tiny(run("modelscope:Qwen/Tiny"));
   EXPECT_FALSE(run("modelscope:Qwen/Tiny")->fresh);
   EXPECT_EQ(store_.list()[0].name(), "modelscope:Qwen/Tiny");
+  for (const char* name : {"tiny", "Qwen/Tiny", "modelscope:Qwen/Tiny", "ms:qwen/tiny"})
+    EXPECT_EQ(store_.matches(name).size(), 1U) << name;
+  for (const char* name : {"modelscope", "ms", "qwen", "ollama:tiny"})
+    EXPECT_TRUE(store_.matches(name).empty()) << name;
 }
 
 TEST_F(PullTest, Ollama) {
@@ -394,7 +398,9 @@ TEST_F(PullTest, Ollama) {
   EXPECT_EQ(read_file(pulled->model.model_path()).value(), random_bytes(200'000, 7));
   EXPECT_EQ(read_file(pulled->model.folder / "params.json").value(), "{\"stop\":[\"x\"]}");
   EXPECT_TRUE(fs::exists(pulled->model.folder / "LICENSE"));
-  EXPECT_EQ(store_.matches("ollama:tiny:1b").size(), 1U);
+  for (const char* name : {"ollama:tiny:1b", "ollama:tiny", "tiny"})
+    EXPECT_EQ(store_.matches(name).size(), 1U) << name;
+  EXPECT_TRUE(store_.matches("ollama").empty());
 }
 
 TEST_F(PullTest, OneGgufOfARepositoryInAllItsParts) {
