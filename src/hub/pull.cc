@@ -275,16 +275,14 @@ Result<FileLock> lock_or_wait(const Store& store, const Network& network, const 
                               const PullEvents& events) {
   FileLock lock = store.lock_pull(plan.key);
   bool told = false;
-  while (!lock.held()) {
-    std::error_code ec;
-    if (!fs::exists(store.models() / ".locks", ec))
-      return fail("file.write", {{"file", (store.models() / ".locks").string()}, {"reason", ec.message()}});
+  while (lock.busy()) {
     if (!told) events.waiting();
     told = true;
     if (const auto progress = shared_progress(store.staging(plan.key))) events.progress(*progress);
     if (!sleep_unless(network.stop, kWaitPoll)) return fail("hub.cancelled");
     lock = store.lock_pull(plan.key);
   }
+  if (!lock.held()) return tl::unexpected(lock.error(plan.name.text()));
   return lock;
 }
 

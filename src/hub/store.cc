@@ -96,11 +96,26 @@ void flush(const fs::path& path) {
 
 FileLock FileLock::try_lock(const fs::path& file, bool exclusive) {
   FileLock out;
+  out.file_ = file;
   std::error_code ec;
   fs::create_directories(file.parent_path(), ec);
+  out.errno_ = ec.value();
+  if (ec) return out;
   Descriptor fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
-  if (fd.open() && ::flock(fd.get(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) out.fd_ = std::move(fd);
+  if (fd.open() && ::flock(fd.get(), (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0)
+    out.fd_ = std::move(fd);
+  else
+    out.errno_ = errno;
   return out;
+}
+
+bool FileLock::busy() const {
+  return !held() && errno_ == EWOULDBLOCK;
+}
+
+Error FileLock::error(std::string_view name) const {
+  if (busy()) return Error("hub.in_use", {{"name", name}});
+  return write_error(file_, errno_).value();
 }
 
 fs::path StoredModel::model_path() const {
@@ -240,7 +255,7 @@ Status Store::publish(std::string_view key, const fs::path& finished) const {
     if (::rename(finished.c_str(), target.c_str()) != 0) return write_error(target, errno);
   } else {
     const FileLock use = lock_use(key, true);
-    if (!use.held()) return fail("hub.in_use", {{"name", key}});
+    if (!use.held()) return tl::unexpected(use.error(key));
     const fs::path old = finished.parent_path() / "old";
     if (::renameat2(AT_FDCWD, finished.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0)
       fs::rename(finished, old, ec);
@@ -255,7 +270,8 @@ Status Store::publish(std::string_view key, const fs::path& finished) const {
 
 Status Store::remove(const StoredModel& model) const {
   const FileLock pull = lock_pull(model.key), use = lock_use(model.key, true);
-  if (!pull.held() || !use.held()) return fail("hub.in_use", {{"name", model.name()}});
+  for (const FileLock* lock : {&pull, &use})
+    if (!lock->held()) return tl::unexpected(lock->error(model.name()));
   std::error_code ec;
   // A rename first: no reader sees half of it.
   const fs::path gone = models_ / ".partial" / (flat(model.key) + ".gone");
@@ -274,7 +290,7 @@ Status Store::remove(const StoredModel& model) const {
 
 Status Store::remove_partial(const PartialModel& partial) const {
   const FileLock pull = lock_pull(partial.key);
-  if (!pull.held()) return fail("hub.in_use", {{"name", partial.name}});
+  if (!pull.held()) return tl::unexpected(pull.error(partial.name));
   std::error_code ec;
   fs::remove_all(staging(partial.key), ec);
   if (ec) return write_error(staging(partial.key), ec.value());

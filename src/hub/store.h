@@ -49,11 +49,16 @@ struct PartialModel {
 class FileLock {
  public:
   bool held() const { return fd_.open(); }
-  // Not held where another holds it, or where the folder cannot be written.
+  bool busy() const;  // another holds it; what else stands against it may stay so for ever
+  // Why it is not held: hub.in_use (args name) where it is busy, else file.write.
+  Error error(std::string_view name) const;
+  // Not held where another holds it, or where it cannot be made or locked.
   static FileLock try_lock(const std::filesystem::path& file, bool exclusive);
 
  private:
   Descriptor fd_;
+  std::filesystem::path file_;
+  int errno_ = 0;
 };
 
 class Store {

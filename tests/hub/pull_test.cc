@@ -378,6 +378,31 @@ TEST_F(PullTest, AModelInUseIsNotReplacedNorRemoved) {
   EXPECT_FALSE(fs::exists(store_.models() / "huggingface"));
 }
 
+TEST_F(PullTest, ALockThatCannotBeMadeIsAnErrorAndNoWait) {
+  std::stop_source stop;
+  network_.stop = stop.get_token();
+  PullEvents events;
+  events.waiting = [&stop] { stop.request_stop(); };
+  const auto expect_error = [&](const fs::path& file) {
+    const auto pulled = pull(store_, network_, endpoints_, *parse_name("Qwen/Tiny"), events, options_);
+    ASSERT_FALSE(pulled);
+    EXPECT_EQ(pulled.error().code(), "file.write") << pulled.error().debug();
+    EXPECT_NE(pulled.error().arg("file").find(file.string()), std::string::npos);
+  };
+  const fs::path locks = store_.models() / ".locks";
+  fs::create_directories(store_.models());
+  std::ofstream(locks) << "a file";
+  expect_error(locks);
+  fs::remove(locks);
+  EXPECT_TRUE(store_.lock_pull("huggingface/Qwen/Tiny/main").held());
+  for (const auto& entry : std::vector(fs::directory_iterator(locks), fs::directory_iterator())) {
+    fs::remove(entry.path());
+    fs::create_directory(entry.path());  // opens for nobody, root too
+    expect_error(entry.path());
+  }
+  EXPECT_FALSE(store_.lock_pull("huggingface/Qwen/Tiny/main").busy());
+}
+
 TEST_F(PullTest, ModelScope) {
   expect_tiny(run("modelscope:Qwen/Tiny"));
   EXPECT_FALSE(run("modelscope:Qwen/Tiny")->fresh);
