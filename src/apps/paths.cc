@@ -20,9 +20,8 @@ namespace fs = std::filesystem;
 
 // The names in the store, ", " between them; "-" where there is none.
 std::string names_in(const hub::Store& store) {
-  std::vector<std::string> names;
-  for (const hub::StoredModel& model : store.list()) names.push_back(model.name());
-  return names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", "));
+  const std::string names = hub::names_of(store.list());
+  return names.empty() ? "-" : names;
 }
 
 // What was pulled under this name, or lies in the store of another program.
@@ -35,9 +34,7 @@ Result<std::optional<fs::path>> find_pulled(const hub::Store& store, std::string
     return external ? std::optional(external->path) : std::nullopt;
   }
   if (found.size() == 1) return found.front().model_path();
-  std::vector<std::string> names;
-  for (const hub::StoredModel& m : found) names.push_back(m.name());
-  return fail("model.several", {{"model", model}, {"known", fmt::to_string(fmt::join(names, ", "))}});
+  return fail("model.several", {{"model", model}, {"known", hub::names_of(found)}});
 }
 
 constexpr const char* kLastModel = "last_model";

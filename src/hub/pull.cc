@@ -248,10 +248,10 @@ Result<Planned> make_plan(const Network& network, const Endpoints& endpoints, co
   plan.files = out.selection.files;
   plan.total_bytes = out.selection.total_bytes();
   const bool repository = name.source == Source::huggingface || name.source == Source::modelscope;
-  if (repository) plan.name.quant = out.selection.model_file.empty() ? "" : plan.quant;
+  if (repository) plan.name.quant = out.selection.variant;
   if (name.source == Source::url || disk) plan.name.place = plan.name.repo;
   ModelName place = plan.name;
-  if (name.source == Source::url) place.place = name.place;
+  if (!repository) place.place = disk ? out.listing.host : name.place;
   plan.key = Store::key_of(place, repository ? plan.name.quant : "");
   return out;
 }

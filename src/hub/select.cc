@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "base/rng.h"
 #include "base/text_files.h"
 
 namespace qw::hub {
@@ -73,7 +74,7 @@ Split split_of(std::string_view path) {
 
 // A GGUF model: its parts in order.
 struct Gguf {
-  std::string quant;
+  std::string quant, variant;  // as in Selection
   std::vector<RemoteFile> parts;
   int n_parts = 1;
   int64_t bytes() const {
@@ -100,7 +101,12 @@ std::vector<Gguf> ggufs(const Listing& listing) {
     g.parts.push_back(file);
   }
   std::vector<Gguf> out;
+  std::map<std::string, int> n_of_quant;
+  for (const auto& [stem, g] : by_stem) ++n_of_quant[upper(g.quant)];
   for (auto& [stem, g] : by_stem) {
+    g.variant = g.quant;
+    if (g.quant.empty() || n_of_quant[upper(g.quant)] > 1)
+      g.variant += fmt::format("{}{:08x}", g.quant.empty() ? "" : ".", name_key(stem) & 0xFFFFFFFF);
     std::sort(g.parts.begin(), g.parts.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     out.push_back(std::move(g));
   }
@@ -119,7 +125,8 @@ std::string known_quants(const std::vector<Gguf>& models) {
   std::vector<std::string> names;
   for (const Gguf& g : models)
     if (names.size() < kMaxKnown)
-      names.push_back(fmt::format("{} ({:.2g} GB)", g.quant.empty() ? g.parts.front().path : g.quant,
+      names.push_back(fmt::format("{} ({}{:.2g} GB)", g.variant,
+                                  g.variant == g.quant ? "" : g.parts.front().path + ", ",
                                   static_cast<double>(g.bytes()) / 1e9));
   return names.empty() ? "-" : fmt::format("{}", fmt::join(names, ", "));
 }
@@ -128,7 +135,8 @@ Result<const Gguf*> wanted_gguf(const Listing& listing, const std::vector<Gguf>&
   const ModelName& name = listing.name;
   for (const Gguf& g : models) {
     if (!name.file.empty() && g.parts.front().path == name.file) return &g;
-    if (name.file.empty() && !name.quant.empty() && upper(g.quant) == upper(name.quant)) return &g;
+    const std::string asked = name.file.empty() ? upper(name.quant) : std::string();
+    if (!asked.empty() && (upper(g.quant) == asked || upper(g.variant) == asked)) return &g;
   }
   if (!name.file.empty()) return fail("hub.no_file", {{"name", name.repository()}, {"file", name.file}});
   if (!name.quant.empty())
@@ -139,7 +147,7 @@ Result<const Gguf*> wanted_gguf(const Listing& listing, const std::vector<Gguf>&
 
 Result<Selection> select_gguf(const Listing& listing, const std::vector<Gguf>& models) {
   QW_TRY(const Gguf* g, wanted_gguf(listing, models));
-  Selection out{.quant = g->quant, .model_file = g->parts.front().path};
+  Selection out{.quant = g->quant, .variant = g->variant, .model_file = g->parts.front().path};
   for (int i = 0; i < g->n_parts; ++i) {
     const bool there = static_cast<size_t>(i) < g->parts.size() &&
                        (g->n_parts == 1 || split_of(g->parts[static_cast<size_t>(i)].path).part == i + 1);

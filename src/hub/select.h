@@ -13,7 +13,11 @@ namespace qw::hub {
 
 struct Selection {
   std::vector<RemoteFile> files = {};  // small ones first
-  std::string quant = {};       // of the GGUF file chosen, as the repository spells it; "" for safetensors
+  std::string quant = {};  // of the GGUF file chosen, as the repository spells it; "" for safetensors
+  // What tells this GGUF file from the others of the repository: the quantisation, where its name has one
+  // that no other has, else with a hash of its path ("Q4_K_M.1a2b3c4d"). A name may ask for it as for a
+  // quantisation.
+  std::string variant = {};
   std::string model_file = {};  // the GGUF file (its first part); "" where the folder is the model
   int64_t total_bytes() const;
 };

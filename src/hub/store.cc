@@ -126,15 +126,15 @@ std::string StoredModel::name() const {
   return record ? record->name : key;
 }
 
-std::string Store::key_of(const ModelName& name, std::string_view quant) {
+std::string Store::key_of(const ModelName& name, std::string_view variant) {
   std::string out(source_name(name.source));
-  if (name.source == Source::disk) return out + "/" + name.repo;
-  if (name.source == Source::url)
-    return fmt::format("{}/{}/{}.{:08x}", out, name.org, name.repo, name_key(name.place) & 0xFFFFFFFF);
+  const uint64_t place = name_key(name.place) & 0xFFFFFFFF;
+  if (name.source == Source::disk) return fmt::format("{}/{}.{:08x}", out, name.repo, place);
+  if (name.source == Source::url) return fmt::format("{}/{}/{}.{:08x}", out, name.org, name.repo, place);
   const std::string_view usual = name.source == Source::modelscope ? "master" : "main";
   const std::string revision = name.revision.empty() ? std::string(usual) : percent_encode(name.revision);
   out += fmt::format("/{}/{}/{}", name.org.empty() ? "-" : name.org, name.repo, revision);
-  if (!quant.empty()) out += fmt::format("+{}", percent_encode(quant));
+  if (!variant.empty()) out += fmt::format("+{}", percent_encode(variant));
   return out;
 }
 
@@ -295,6 +295,16 @@ Status Store::remove_partial(const PartialModel& partial) const {
   fs::remove_all(staging(partial.key), ec);
   if (ec) return write_error(staging(partial.key), ec.value());
   return {};
+}
+
+std::string names_of(const std::vector<StoredModel>& models) {
+  std::vector<std::string> names;
+  for (const StoredModel& m : models) {
+    const auto n = std::count_if(models.begin(), models.end(),
+                                 [&](const StoredModel& other) { return other.name() == m.name(); });
+    names.push_back(n == 1 ? m.name() : m.key);
+  }
+  return fmt::to_string(fmt::join(names, ", "));
 }
 
 }  // namespace qw::hub

@@ -66,8 +66,9 @@ class Store {
   explicit Store(std::filesystem::path models) : models_(std::move(models)) {}
 
   const std::filesystem::path& models() const { return models_; }
-  // The folder of a model below models/, made of the name in the repository's spelling.
-  static std::string key_of(const ModelName& name, std::string_view quant);
+  // The folder of a model below models/, made of the name in the repository's spelling; of a file or folder
+  // of this machine `place` is the canonical path. `variant` as in Selection.
+  static std::string key_of(const ModelName& name, std::string_view variant);
 
   std::filesystem::path folder(std::string_view key) const { return models_ / std::filesystem::path(key); }
   std::filesystem::path staging(std::string_view key) const;
@@ -102,6 +103,9 @@ class Store {
 
   std::filesystem::path models_;
 };
+
+// Their names, ", " between them; a name that several have gives way to their keys.
+std::string names_of(const std::vector<StoredModel>& models);
 
 Result<Record> read_record(const std::filesystem::path& folder);
 Status write_record(const std::filesystem::path& folder, const Record& record);

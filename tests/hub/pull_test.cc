@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "base/mmap.h"
@@ -443,6 +444,30 @@ TEST_F(PullTest, OneGgufOfARepositoryInAllItsParts) {
   EXPECT_EQ(store_.matches("tiny-gguf").size(), 2U);
 }
 
+TEST_F(PullTest, GgufFilesWithoutAQuantisationOfTheirOwnDoNotReplaceEachOther) {
+  const std::string a = random_bytes(3'000, 1), b = random_bytes(4'000, 2), c = random_bytes(5'000, 3);
+  hub_.add("o/Many", {{"config.json", "{}"},
+                      {"model.safetensors", random_bytes(2'000, 4)},
+                      {"plain.gguf", a},
+                      {"small/x-Q4_0.gguf", b},
+                      {"large/x-Q4_0.gguf", c}});
+  const std::string page = "https://huggingface.co/o/Many/blob/main/";
+  ASSERT_TRUE(run("o/Many"));
+  std::set<std::string> names;
+  for (const auto& [file, content] :
+       {std::pair("plain.gguf", a), {"small/x-Q4_0.gguf", b}, {"large/x-Q4_0.gguf", c}}) {
+    const auto pulled = run(page + file);
+    ASSERT_TRUE(pulled) << pulled.error().debug();
+    EXPECT_EQ(read_file(pulled->model.model_path()).value(), content);
+    names.insert(pulled->model.name());
+    const auto again = run(pulled->model.name());  // the name asks for this very file
+    ASSERT_TRUE(again) << again.error().debug();
+    EXPECT_EQ(read_file(again->model.model_path()).value(), content);
+  }
+  EXPECT_EQ(names.size(), 3U);
+  EXPECT_EQ(store_.list().size(), 4U);
+}
+
 TEST_F(PullTest, AnAddress) {
   const std::string content = random_bytes(300'000, 11);
   test::Server plain([&content](const Request& r) {
@@ -482,6 +507,18 @@ TEST_F(PullTest, AFolderAndAFileOfThisMachine) {
   ASSERT_TRUE(file) << file.error().debug();
   EXPECT_EQ(read_file(file->model.model_path()).value(), "GGUF");
   EXPECT_EQ(store_.matches("x-q4_0").size(), 1U);
+  EXPECT_EQ(run((folder_ / "./x-Q4_0.gguf").string())->model.key, file->model.key);
+  // Another file of the same name stands beside it.
+  fs::create_directories(folder_ / "b");
+  std::ofstream(folder_ / "b/x-Q4_0.gguf") << "GGUF2";
+  const auto other = run((folder_ / "b/x-Q4_0.gguf").string());
+  ASSERT_TRUE(other) << other.error().debug();
+  EXPECT_EQ(read_file(other->model.model_path()).value(), "GGUF2");
+  EXPECT_EQ(read_file(file->model.model_path()).value(), "GGUF");
+  const auto both = store_.matches("x-q4_0");
+  ASSERT_EQ(both.size(), 2U);
+  EXPECT_EQ(names_of(both), both[0].key + ", " + both[1].key);
+  EXPECT_EQ(store_.matches(both[0].key).size(), 1U);
   EXPECT_EQ(run((folder_ / "none").string()).error().code(), "hub.no_disk_file");
 }
 

@@ -96,6 +96,21 @@ TEST(Select, OneGgufOfSeveral) {
   EXPECT_EQ(none.error().arg("known").find("mmproj"), std::string::npos);
 }
 
+TEST(Select, WhatTellsAGgufFileFromTheOthers) {
+  const auto repo = [](std::string_view name) {
+    return listing(name, {"q-Q8_0.gguf", "q.gguf", "a/q-Q4_0.gguf", "b/q-q4_0.gguf"});
+  };
+  const auto variant = [&](const std::string& quant) {
+    return select_files(repo("o/q:" + quant), "")->variant;
+  };
+  EXPECT_EQ(variant("Q8_0"), "Q8_0");
+  const std::string first = variant("Q4_0");
+  EXPECT_TRUE(first.starts_with("Q4_0.")) << first;
+  EXPECT_EQ(chosen(repo("o/q:" + first)), (Names{"a/q-Q4_0.gguf"}));
+  const std::string known(select_files(repo("o/q:Q6_K"), "").error().arg("known"));
+  EXPECT_NE(known.find("b/q-q4_0.gguf"), std::string::npos) << known;
+}
+
 TEST(Select, APartThatIsMissingIsSaid) {
   EXPECT_EQ(select_files(listing("o/q", {"q-Q8_0-00001-of-00003.gguf", "q-Q8_0-00003-of-00003.gguf"}), "")
                 .error()

@@ -27,9 +27,7 @@ Result<Victim> find_victim(const hub::Store& store, const std::string& text) {
     std::vector<hub::StoredModel> found = store.matches(name);
     if (found.size() == 1) return Victim{.model = std::move(found.front()), .partial = {}};
     if (found.empty()) continue;
-    std::vector<std::string> known;
-    for (const hub::StoredModel& m : found) known.push_back(m.name());
-    return fail("model.several", {{"model", text}, {"known", fmt::to_string(fmt::join(known, ", "))}});
+    return fail("model.several", {{"model", text}, {"known", hub::names_of(found)}});
   }
   for (hub::PartialModel& partial : store.partials())
     if (std::find(names.begin(), names.end(), partial.name) != names.end())
