@@ -69,7 +69,7 @@ std::optional<ExternalModel> cached_model(const fs::path& folder) {
   for (const fs::path& file : entries(snapshot)) {
     if (!fs::exists(file, ec)) continue;  // a link whose blob is gone
     out.bytes += size_of(file);
-    if (file.extension() == ".gguf" && (gguf.empty() || file < gguf)) gguf = file;
+    if (is_model_gguf(file.filename().string()) && (gguf.empty() || file < gguf)) gguf = file;
   }
   if (has_weights(snapshot)) return out;
   if (gguf.empty()) return std::nullopt;

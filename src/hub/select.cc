@@ -84,11 +84,6 @@ struct Gguf {
   }
 };
 
-bool is_model_gguf(std::string_view path) {
-  const std::string name = upper(file_name(path));
-  return name.ends_with(".GGUF") && name.find("MMPROJ") == name.npos && name.find("IMATRIX") == name.npos;
-}
-
 std::vector<Gguf> ggufs(const Listing& listing) {
   std::map<std::string, Gguf> by_stem;
   for (const RemoteFile& file : listing.files) {
@@ -202,6 +197,11 @@ bool wants_gguf(const Listing& listing) {
 }
 
 }  // namespace
+
+bool is_model_gguf(std::string_view path) {
+  const std::string name = upper(file_name(path));
+  return name.ends_with(".GGUF") && name.find("MMPROJ") == name.npos && name.find("IMATRIX") == name.npos;
+}
 
 int64_t Selection::total_bytes() const {
   int64_t n = 0;

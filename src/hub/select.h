@@ -35,6 +35,9 @@ std::optional<std::set<std::string>> index_shards(std::string_view index);
 // hub.missing_part (name, file), hub.bad_index (name, file).
 Result<Selection> select_files(const Listing& listing, std::string_view index);
 
+// A GGUF file that is a model, by its name: no projector of images, no importance matrix.
+bool is_model_gguf(std::string_view path);
+
 // The quantisation that a GGUF file's name says: "Q4_K_M", "BF16", "UD-Q4_K_XL"; "" for none.
 std::string quant_of(std::string_view path);
 

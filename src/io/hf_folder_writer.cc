@@ -176,7 +176,7 @@ Result<std::set<std::string>> write_weights(const fs::path& folder, const HfFold
   for (const Output& o : outputs) writing.total += o.bytes(plan.format);
   const auto shards = in_shards(std::move(outputs), plan);
   std::set<std::string> names;
-  Json weight_map = Json::object();
+  std::map<std::string, std::string> weight_map;  // Json looks for every name that it adds
   for (size_t s = 0; s < shards.size(); ++s) {
     const std::string name = shards.size() == 1
                                  ? "model.safetensors"

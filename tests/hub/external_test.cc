@@ -49,6 +49,12 @@ TEST(External, TheCacheOfHuggingFaceAndTheStoreOfOllama) {
   EXPECT_FALSE(find_external(folders, "Qwen/Half"));
   write("hub/models--Qwen--Half/snapshots/abc/b.safetensors", "1");
   EXPECT_TRUE(find_external(folders, "Qwen/Half"));
+  // A projector is no model, whatever its name begins with.
+  write("hub/models--Qwen--Sight/refs/main", "abc");
+  write("hub/models--Qwen--Sight/snapshots/abc/A.mmproj-F16.gguf", "1");
+  EXPECT_FALSE(find_external(folders, "Qwen/Sight"));
+  write("hub/models--Qwen--Sight/snapshots/abc/B-Q8_0.gguf", "1");
+  EXPECT_EQ(find_external(folders, "Qwen/Sight")->path.filename(), "B-Q8_0.gguf");
   fs::remove_all(root);
 }
 
