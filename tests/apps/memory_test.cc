@@ -43,7 +43,7 @@ TEST(Memory, SnapshotsGoBeforeTokensOfTheContext) {
   const auto backend = make_cpu_backend({.threads = 1, .isa = {}}).value();
   test::ToyHybrid model(*backend, 1);
   Console console{.quiet = true};
-  const EngineOptions wished{.ctx_tokens = 4096, .max_seqs = 1};
+  const EngineOptions wished{.ctx_tokens = 512, .max_seqs = 1};
   const MemoryPlan whole = plan_memory(model, DType::f32, wished).value();
   ASSERT_GT(whole.limits.n_slots, 8);
   const auto fit = [&](size_t bytes, bool fixed_ctx) {
@@ -52,7 +52,7 @@ TEST(Memory, SnapshotsGoBeforeTokensOfTheContext) {
   };
   EXPECT_EQ(fit(whole.total_bytes(), true).value().limits.n_slots, whole.limits.n_slots);
   const MemoryPlan fewer = fit(whole.total_bytes() - whole.state_bytes / 2, true).value();
-  EXPECT_EQ(fewer.limits.ctx_tokens, 4096);
+  EXPECT_EQ(fewer.limits.ctx_tokens, 512);
   EXPECT_LT(fewer.limits.n_slots, whole.limits.n_slots);
   EXPECT_GT(fewer.limits.n_slots, whole.limits.n_slots / 3);
   // Then the context is made shorter, where it may be.
@@ -60,8 +60,8 @@ TEST(Memory, SnapshotsGoBeforeTokensOfTheContext) {
   EXPECT_EQ(fit(tight, true).error().code(), "memory.exhausted");
   const MemoryPlan shorter = fit(tight, false).value();
   EXPECT_EQ(shorter.limits.n_slots, 2);
-  EXPECT_LT(shorter.limits.ctx_tokens, 4096);
-  EXPECT_GE(shorter.limits.ctx_tokens, 1024);
+  EXPECT_LT(shorter.limits.ctx_tokens, 512);
+  EXPECT_GE(shorter.limits.ctx_tokens, 128);
 }
 
 }  // namespace
