@@ -240,6 +240,32 @@ TEST_F(ChatJournal, LoadRecordChecksTheMessages) {
     EXPECT_EQ(load_record(json(bad), "f").error().code(), "chat.bad_file") << bad;
 }
 
+// An answer with these members beside its content, and a question after it.
+Json with_answer(std::string_view members) {
+  return parse_json(
+             fmt::format(R"({{"messages":[{{"role":"user","content":"q"}},)"
+                         R"({{"role":"assistant","content":"a",{}}},{{"role":"user","content":"r"}}]}})",
+                         members),
+             "")
+      .value();
+}
+
+TEST_F(ChatJournal, LoadRecordChecksTheCalls) {
+  for (const char* none : {"null", "[]"}) {
+    const auto record = load_record(with_answer(fmt::format(R"("tool_calls":{})", none)), "f");
+    ASSERT_TRUE(record.has_value()) << none;
+    EXPECT_TRUE(Conversation().apply(*record).has_value()) << none;
+  }
+  for (const char* bad : {R"("x")", R"([{"name":"f","arguments":""}])", R"([{"name":"f","arguments":null}])",
+                          R"([{"arguments":"{}"}])", "[3]"}) {
+    Json object = with_answer(fmt::format(R"("tool_calls":{})", bad));
+    object["messages"].erase(2);  // what calls is followed by no user
+    const auto record = load_record(object, "f");
+    ASSERT_FALSE(record.has_value()) << bad;
+    EXPECT_EQ(record.error().code(), "chat.bad_file") << bad;
+  }
+}
+
 TEST_F(ChatJournal, HistoryIsSharedAndWithoutRepeats) {
   const auto file = folder_ / "sub" / "history.jsonl";
   auto a = History::open(file).value();

@@ -176,10 +176,13 @@ Result<Json> load_record(const Json& object, std::string_view file) {
     }
     const bool is_result = role == "tool" && calls;
     if (role != expected && !is_result) return wrong();
-    calls = is_result || (role == "assistant" && m.contains("tool_calls"));
+    Json message = m;
+    if (m.contains("tool_calls") && m.at("tool_calls").empty()) message.erase("tool_calls");  // null, or []
+    calls = is_result || (role == "assistant" && message.contains("tool_calls"));
     expected = role == "assistant" && !calls ? "user" : "assistant";
-    record["messages"].push_back(m);
+    record["messages"].push_back(std::move(message));
   }
+  if (!Conversation().apply(record)) return wrong();
   return record;
 }
 
