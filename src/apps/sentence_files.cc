@@ -1,5 +1,7 @@
 #include "apps/sentence_files.h"
 
+#include <limits>
+
 #include "base/json.h"
 #include "base/mmap.h"
 
@@ -10,13 +12,40 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
 
+// Errors: config.type, where the file holds something else than `type`.
+Result<Json> read_json(const fs::path& file, Json::value_t type) {
+  QW_TRY(const std::string text, read_file(file, kMaxBytes));
+  QW_TRY(Json json, parse_json(text, file.string()));
+  if (json.type() == type) return json;
+  return fail("config.type", {{"file", file.string()},
+                              {"key", file.filename().string()},
+                              {"expected", Json(type).type_name()},
+                              {"found", json.type_name()}});
+}
+
 // An absent file is an empty object.
 Result<Json> read_object(const fs::path& file) {
   std::error_code ec;
   if (!fs::exists(file, ec)) return Json::object();
-  QW_TRY(const std::string text, read_file(file, kMaxBytes));
-  QW_TRY(Json json, parse_json(text, file.string()));
-  return json;
+  return read_json(file, Json::value_t::object);
+}
+
+// The text of a module's member.
+Result<std::string> text_member(const Json& module, const char* key, const fs::path& file) {
+  const auto it = module.is_object() ? module.find(key) : module.end();
+  if (it != module.end() && it->is_string()) return it->get<std::string>();
+  return fail("embed.module", {{"file", file.string()}, {"found", to_json_line(module)}});
+}
+
+Result<std::optional<int>> read_max_tokens(const fs::path& file) {
+  QW_TRY(const Json json, read_object(file));
+  const auto it = json.find("max_seq_length");
+  if (it == json.end() || it->is_null()) return std::optional<int>();
+  constexpr auto kMost = uint64_t{std::numeric_limits<int>::max()};
+  if (it->is_number_unsigned() && it->get<uint64_t>() >= 1 && it->get<uint64_t>() <= kMost)
+    return std::optional(it->get<int>());
+  return fail("config.range",
+              {{"file", file.string()}, {"key", "max_seq_length"}, {"found", to_json_line(*it)}});
 }
 
 Status read_pooling(const fs::path& file, SentenceSetup& out) {
@@ -55,13 +84,14 @@ Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
   std::error_code ec;
   const fs::path modules_file = folder / "modules.json";
   if (fs::exists(modules_file, ec)) {
-    QW_TRY(const Json modules, read_object(modules_file));
+    QW_TRY(const Json modules, read_json(modules_file, Json::value_t::array));
     out.normalize = false;
     for (const Json& m : modules) {
-      const std::string type = m.is_object() ? m.value("type", "") : "";
+      QW_TRY(const std::string type, text_member(m, "type", modules_file));
       const std::string kind = type.substr(type.rfind('.') + 1);
       if (kind == "Pooling") {
-        QW_TRY(read_pooling(folder / m.value("path", "") / "config.json", out));
+        QW_TRY(const std::string path, text_member(m, "path", modules_file));
+        QW_TRY(read_pooling(folder / path / "config.json", out));
       } else if (kind == "Normalize") {
         out.normalize = true;
       } else if (kind != "Transformer") {
@@ -69,11 +99,8 @@ Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
       }
     }
   }
-  QW_TRY(const Json bert, read_object(folder / "sentence_bert_config.json"));
-  if (bert.is_object() && bert.contains("max_seq_length") && bert["max_seq_length"].is_number_unsigned())
-    out.max_tokens = bert["max_seq_length"].get<int>();
+  QW_TRY(out.max_tokens, read_max_tokens(folder / "sentence_bert_config.json"));
   QW_TRY(const Json config, read_object(folder / "config_sentence_transformers.json"));
-  if (!config.is_object()) return out;
   if (const auto it = config.find("prompts"); it != config.end() && it->is_object())
     for (const auto& [name, text] : it->items())
       if (text.is_string()) out.prompts[name] = text.get<std::string>();

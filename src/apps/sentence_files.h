@@ -22,7 +22,8 @@ struct SentenceSetup {
   std::string default_prompt;                  // a name; "": none
 };
 
-// The folder's setup; without modules.json the one above. Errors: embed.module (args file, found), json.*.
+// The folder's setup; without modules.json the one above. Errors: embed.module (args file, found),
+// config.type, config.range (args file, key, …), json.*.
 Result<SentenceSetup> read_sentence_setup(const std::filesystem::path& folder);
 
 std::optional<Pooling> pooling_named(std::string_view name);  // last, mean, first

@@ -76,6 +76,29 @@ TEST(Embed, RefusesWhatItCannotDo) {
   EXPECT_EQ(qw({"embed", model("embedding"), longer, "--truncate"}).jsonl()[0]["tokens"], 512);
 }
 
+// The embedding model with another file of sentence-transformers' in it: what qw embed says of it.
+std::string said_with(const std::string& name, const std::string& content) {
+  const TempFolder folder;
+  std::filesystem::copy(model("embedding"), folder.path(), std::filesystem::copy_options::recursive);
+  folder.file(name, content);
+  const Ran ran = qw({"embed", folder.path().string(), "x"});
+  EXPECT_EQ(ran.status, 1) << content;
+  EXPECT_NE(ran.err.find(name), std::string::npos) << content << ": " << ran.err;
+  return ran.err;
+}
+
+TEST(Embed, RefusesFilesOfAnotherForm) {
+  for (const char* modules :
+       {R"([{"type":1}])", R"([{"type":"x.Pooling","path":2}])", R"([{"type":"x.Pooling"}])", "[3]", "{}"})
+    said_with("modules.json", modules);
+  for (const char* most : {"0", "-5", "4294967295", "2147483648", "\"512\"", "1.5"}) {
+    const std::string said =
+        said_with("sentence_bert_config.json", fmt::format(R"({{"max_seq_length":{}}})", most));
+    EXPECT_NE(said.find("max_seq_length"), std::string::npos) << said;
+  }
+  said_with("sentence_bert_config.json", "[]");
+}
+
 TEST(Rerank, GivesTheProbabilitiesOfTheReferenceBestFirst) {
   const Json want = expected("reranker");
   std::vector<std::string> args{"rerank", model("reranker"), "--query", want["query"].get<std::string>(),
