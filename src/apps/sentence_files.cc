@@ -79,6 +79,14 @@ std::optional<Pooling> pooling_named(std::string_view name) {
   return std::nullopt;
 }
 
+Result<Pooling> ggml_pooling(int64_t type) {
+  // llama.cpp's numbers; 0 (every token's own) and 4 (a ranker's) give no vector of the text.
+  if (type == 1) return Pooling::mean;
+  if (type == 2) return Pooling::first;
+  if (type == 3) return Pooling::last;
+  return fail("embed.pooling", {{"found", type}});
+}
+
 Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
   SentenceSetup out;
   std::error_code ec;

@@ -26,6 +26,9 @@ struct SentenceSetup {
 // config.type, config.range (args file, key, …), json.*.
 Result<SentenceSetup> read_sentence_setup(const std::filesystem::path& folder);
 
+// Of A.pooling_type in a GGUF file. Errors: embed.pooling (args found).
+Result<Pooling> ggml_pooling(int64_t type);
+
 std::optional<Pooling> pooling_named(std::string_view name);  // last, mean, first
 
 }  // namespace qw::apps

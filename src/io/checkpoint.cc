@@ -6,6 +6,7 @@
 #include "io/file_kind.h"
 #include "io/gguf_config.h"
 #include "io/gguf_hybrid.h"
+#include "io/gguf_keys.h"
 #include "io/gguf_names.h"
 #include "io/hf_folder.h"
 #include "io/stacked_experts.h"
@@ -107,6 +108,12 @@ Result<std::unique_ptr<StoredWeights>> gguf_weights(const std::shared_ptr<const 
   return std::make_unique<StoredWeights>(path, std::move(tensors));
 }
 
+Result<std::optional<int64_t>> read_pooling_type(const GgufFile& file) {
+  const GgufKeys keys(file);
+  QW_TRY(const auto architecture, keys.text("general.architecture"));
+  return keys.integer(fmt::format("{}.pooling_type", architecture.value_or("")));
+}
+
 Result<Checkpoint> open_gguf(const std::shared_ptr<const GgufFile>& file, bool with_weights) {
   Checkpoint c;
   c.kind = CheckpointKind::gguf;
@@ -123,6 +130,7 @@ Result<Checkpoint> open_gguf(const std::shared_ptr<const GgufFile>& file, bool w
   }
   QW_TRY(c.config, gguf_config(*file, c.tokenizer));
   QW_TRY(c.generation, gguf_generation(*file, c.tokenizer));
+  QW_TRY(c.pooling_type, read_pooling_type(*file));
   QW_TRY(auto weights, gguf_weights(file, c.config));
   c.formats = count_formats(*weights);
   c.weights = std::move(weights);

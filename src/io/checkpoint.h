@@ -43,6 +43,7 @@ struct Checkpoint {
   int64_t total_bytes = 0;                     // of the weight files
   std::map<std::string, FormatCount> formats;  // "q4_1" -> …
   int gguf_version = 0;                        // 0 for folders
+  std::optional<int64_t> pooling_type;         // of GGUF files that say one: ggml's number
   int n_files = 0;                             // weight files
   std::map<std::string, int64_t> other_parts;  // bytes that the text model leaves alone: "model.visual" → …
 };

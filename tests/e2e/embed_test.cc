@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "io/gguf_writer.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {
@@ -97,6 +98,58 @@ TEST(Embed, RefusesFilesOfAnotherForm) {
     EXPECT_NE(said.find("max_seq_length"), std::string::npos) << said;
   }
   said_with("sentence_bert_config.json", "[]");
+}
+
+// A copy of a GGUF file that also says how an embedding is made.
+void add_pooling(const std::filesystem::path& from, const std::filesystem::path& to, uint32_t type) {
+  const auto file = GgufFile::open(from).value();
+  GgufMetadata metadata;
+  for (const auto& [key, value] : file->metadata()) metadata.value(key, value);
+  metadata.u32("qwen3.pooling_type", type);
+  std::vector<GgufTensorPlan> plans;
+  for (const auto& [name, tensor] : file->tensors())
+    plans.push_back({.name = std::string(name), .shape = tensor.shape, .type = tensor.type});
+  GgufWriter writer = GgufWriter::create(to, metadata, plans).value();
+  for (size_t i = 0; i < plans.size(); ++i)
+    ASSERT_TRUE(writer.write(i, 0, file->tensors().at(plans[i].name).bytes).has_value());
+  ASSERT_TRUE(writer.finish().has_value());
+}
+
+// The folder that it runs in, until the end of the test.
+class RunsIn {
+ public:
+  explicit RunsIn(const std::filesystem::path& folder) : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder);
+  }
+  ~RunsIn() { std::filesystem::current_path(before_); }
+  RunsIn(const RunsIn&) = delete;
+  RunsIn& operator=(const RunsIn&) = delete;
+
+ private:
+  std::filesystem::path before_;
+};
+
+TEST(Embed, AGgufFileSaysItsPoolingItself) {
+  const TempFolder folder;
+  const std::string plain = (folder / "plain.gguf").string();
+  ASSERT_EQ(qw({"convert", model("embedding"), plain, "--type", "f32"}).status, 0);
+  folder.file("modules.json", "not of this model");
+  const RunsIn there(folder.path());
+  const Json want = expected("embedding");
+  const std::string text = want["texts"][0].get<std::string>();
+  const auto vector = [&](const std::string& file) { return qw({"embed", file, text}).json()["embedding"]; };
+  expect_near(vector(plain), want["last"][0], 1e-4, "last");
+  for (const auto& [type, key] : {std::pair(1U, "mean"), {3U, "last"}}) {
+    const std::string file = (folder / fmt::format("{}.gguf", key)).string();
+    add_pooling(plain, file, type);
+    expect_near(vector(file), want[key][0], 1e-4, key);
+  }
+  const std::string ranker = (folder / "rank.gguf").string();
+  add_pooling(plain, ranker, 4);
+  const Ran refused = qw({"embed", ranker, text});
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_NE(refused.err.find("pooling_type"), std::string::npos) << refused.err;
+  EXPECT_EQ(qw({"embed", ranker, text, "--pooling", "mean"}).status, 0);
 }
 
 TEST(Rerank, GivesTheProbabilitiesOfTheReferenceBestFirst) {

@@ -127,6 +127,20 @@ Result<std::string> prefix_of(const Options& o, const SentenceSetup& setup) {
   return fail("embed.no_prompt", {{"found", name}, {"known", fmt::format("{}", fmt::join(known, ", "))}});
 }
 
+// What the folder or the GGUF file says; --pooling wins.
+Result<SentenceSetup> setup_of(const Checkpoint& checkpoint, const Options& o) {
+  SentenceSetup setup;
+  if (checkpoint.kind == CheckpointKind::hf_folder) {
+    QW_TRY(setup, read_sentence_setup(checkpoint.tokenizer_folder));
+  }
+  if (o.pooling) {
+    setup.pooling = *pooling_named(*o.pooling);
+  } else if (checkpoint.pooling_type) {
+    QW_TRY(setup.pooling, ggml_pooling(*checkpoint.pooling_type));
+  }
+  return setup;
+}
+
 Status embed_all(Program& program, OpenModel& open, const Options& o, const SentenceSetup& setup) {
   QW_TRY(std::string prefix, prefix_of(o, setup));
   Embedder embedder(program, open, o, setup, std::move(prefix));
@@ -166,8 +180,7 @@ Result<int> embed_command(Program& program, Args args) {
   QW_TRY(OpenModel open, open_model(program, o.model, o.flags));
   const int hidden = open.model->info().hidden;
   if (o.dim && *o.dim > hidden) return fail("embed.dim", {{"found", *o.dim}, {"limit", hidden}});
-  QW_TRY(SentenceSetup setup, read_sentence_setup(open.checkpoint.tokenizer_folder));
-  if (o.pooling) setup.pooling = *pooling_named(*o.pooling);
+  QW_TRY(const SentenceSetup setup, setup_of(open.checkpoint, o));
   QW_TRY(embed_all(program, open, o, setup));
   return kExitOk;
 }
