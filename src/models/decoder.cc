@@ -84,7 +84,7 @@ Result<DecoderConfig> parse(const Json& json, std::vector<Error>& warnings) {
   c.only("hidden_act", {"silu"});
   c.at_most("num_hidden_layers", d.info.n_layers, nn::kMaxLayers);
   if (c.status()) read_variant(c, d);
-  c.at_most("head_dim", d.head_dim, nn::kMaxDim);
+  c.at_most("head_dim", d.head_dim, nn::kMaxHeadDim);
   if (c.status() && (d.heads % d.kv_heads != 0 || d.head_dim % 2 != 0))
     c.error(Error("config.heads", {{"heads", d.heads}, {"kv_heads", d.kv_heads}, {"head_dim", d.head_dim}}));
   if (c.status()) {

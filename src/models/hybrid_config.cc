@@ -124,7 +124,7 @@ Result<HybridConfig> parse_hybrid_config(const Json& json, std::vector<Error>& w
   c.only("attn_output_gate", {true});
   c.only("output_gate_type", {"swish"});
   c.at_most("num_hidden_layers", h.info.n_layers, nn::kMaxLayers);
-  c.at_most("head_dim", h.head_dim, nn::kMaxDim);
+  c.at_most("head_dim", h.head_dim, nn::kMaxHeadDim);
   if (c.status() && h.heads % h.kv_heads != 0)
     c.error(Error("config.heads", {{"heads", h.heads}, {"kv_heads", h.kv_heads}, {"head_dim", h.head_dim}}));
   if (c.status()) read_delta(c, h.delta);

@@ -77,9 +77,10 @@ Result<QwenConfig> parse(const Json& json, std::vector<Error>& warnings) {
   c.only("pos_emb", {"rotary"});
   c.only("apply_residual_connection_post_layernorm", {false});
   c.at_most("num_hidden_layers", q.info.n_layers, nn::kMaxLayers);
+  c.at_most("kv_channels", q.head_dim, nn::kMaxHeadDim);
   // The reference splits c_attn's output in parts of hidden_size.
-  if (c.status() && (q.head_dim > nn::kMaxDim || q.head_dim < 4 || q.head_dim % 2 != 0 || q.ffn < 1 ||
-                     int64_t{q.heads} * q.head_dim != q.info.hidden))
+  if (c.status() &&
+      (q.head_dim < 4 || q.head_dim % 2 != 0 || q.ffn < 1 || int64_t{q.heads} * q.head_dim != q.info.hidden))
     c.error(Error("config.heads", {{"heads", q.heads}, {"kv_heads", q.heads}, {"head_dim", q.head_dim}}));
   read_rotation(c, q);
   QW_TRY(c.status());

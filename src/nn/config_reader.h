@@ -18,7 +18,8 @@ namespace qw::nn {
 // Ten times what any released model has; a config must not size memory by itself, before the weights bear it
 // out.
 inline constexpr int kMaxLayers = 4096;
-inline constexpr int kMaxDim = 65536;  // width of a head, heads of a layer
+inline constexpr int kMaxDim = 65536;     // width of a recurrent head, heads of a layer
+inline constexpr int kMaxHeadDim = 2048;  // of attention: a kernel's row of one head (kv_store)
 
 class ConfigReader {
  public:

@@ -95,6 +95,20 @@ TEST(ReleasedConfigs, TheTableNamesEveryFile) {
   EXPECT_EQ(files, named);
 }
 
+// One model of each kind, with heads wider than any kernel takes.
+TEST(ReleasedConfigs, RefusesHeadsThatAreTooWide) {
+  for (const auto& [name, key] : {std::pair("Qwen3-0.6B", "head_dim"),
+                                  {"Qwen3-30B-A3B", "head_dim"},
+                                  {"Qwen3-Next-80B-A3B", "head_dim"},
+                                  {"Qwen-7B-Chat", "kv_channels"}}) {
+    Json config = parse_json_file(config_folder() / fmt::format("{}.json", name)).value();
+    config[key] = 4096;
+    const auto made = make_model(config);
+    ASSERT_FALSE(made.has_value()) << name;
+    EXPECT_EQ(made.error().debug(), fmt::format("config.range key={} found=4096", key)) << name;
+  }
+}
+
 class ReleasedConfig : public testing::TestWithParam<std::string> {};
 
 TEST_P(ReleasedConfig, GivesTheModelOfTheReference) {
