@@ -152,6 +152,10 @@ void ConfigReader::at_most(std::string_view key, int value, int max) {
   if (value > max) error(Error("config.range", {{"key", full(key)}, {"found", value}}));
 }
 
+void ConfigReader::between(std::string_view key, double value, double above, double most) {
+  if (!(value > above && value <= most)) error(Error("config.range", {{"key", full(key)}, {"found", value}}));
+}
+
 std::vector<Error> ConfigReader::unknown_keys() const {
   std::vector<Error> out = nested_unknown_;
   if (!json_.is_object()) return out;

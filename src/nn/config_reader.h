@@ -47,6 +47,8 @@ class ConfigReader {
   void only(std::string_view key, std::initializer_list<Json> allowed);
   // `value`, which `key` gave. Errors: config.range (key, found).
   void at_most(std::string_view key, int value, int max);
+  // The same for `above` < value ≤ `most`.
+  void between(std::string_view key, double value, double above, double most);
   void harmless(std::initializer_list<std::string_view> keys) { read_.insert(keys.begin(), keys.end()); }
   // Takes over the error and the unknown keys of a reader of a nested object.
   void absorb(const ConfigReader& nested);

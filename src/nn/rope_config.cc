@@ -7,6 +7,9 @@
 namespace qw::nn {
 namespace {
 
+// Of what frequencies are divided by: far beyond any model, and finite as f32 in either direction.
+constexpr double kLeastFactor = 1e-6, kMostFactor = 1e9;
+
 // YaRN: frequencies that turn often in the original context stay, slow ones are interpolated, a linear ramp
 // lies between.
 void apply_yarn(ConfigReader& r, double theta, int max_positions, RopeConfig& out) {
@@ -22,6 +25,10 @@ void apply_yarn(ConfigReader& r, double theta, int max_positions, RopeConfig& ou
   const double inferred =
       mscale != 0 && mscale_all != 0 ? get_mscale(mscale) / get_mscale(mscale_all) : get_mscale(1.0);
   out.spec.scale = r.optional_number("attention_factor").value_or(inferred);
+  r.between("factor", factor, kLeastFactor, kMostFactor);
+  r.between("beta_fast", beta_fast, 0, kMostFactor);
+  r.between("beta_slow", beta_slow, 0, kMostFactor);
+  r.between("attention_factor", out.spec.scale, 0, kMostFactor);
   if (!r.status()) return;
 
   const auto turns_dim = [&](double turns) {
@@ -51,6 +58,9 @@ void apply_llama3(ConfigReader& r, RopeConfig& out) {
   const double low = r.number("low_freq_factor");
   const double high = r.number("high_freq_factor");
   const double original = r.integer("original_max_position_embeddings");
+  r.between("factor", factor, kLeastFactor, kMostFactor);
+  r.between("low_freq_factor", low, 0, kMostFactor);
+  r.between("high_freq_factor", high, low, kMostFactor);
   if (!r.status()) return;
   for (float& f : out.spec.inv_freq) {
     const double wavelength = 2 * std::numbers::pi / static_cast<double>(f);
@@ -65,8 +75,10 @@ void apply_llama3(ConfigReader& r, RopeConfig& out) {
 }
 
 void apply_linear(ConfigReader& r, RopeConfig& out) {
-  const auto factor = static_cast<float>(r.number("factor"));
-  for (float& f : out.spec.inv_freq) f /= factor;
+  const double factor = r.number("factor");
+  r.between("factor", factor, kLeastFactor, kMostFactor);
+  if (!r.status()) return;
+  for (float& f : out.spec.inv_freq) f /= static_cast<float>(factor);
 }
 
 // Per-pair divisors, as a GGUF file carries them in rope_freqs.weight (io/gguf_config makes this rope_type).
@@ -76,6 +88,7 @@ void apply_explicit(ConfigReader& r, RopeConfig& out) {
     r.error(Error("config.length", {{"key", "rope_parameters.factors"},
                                     {"expected", out.spec.inv_freq.size()},
                                     {"found", factors.size()}}));
+  for (const double factor : factors) r.between("factors", factor, kLeastFactor, kMostFactor);
   if (!r.status()) return;
   for (size_t i = 0; i < factors.size(); ++i) out.spec.inv_freq[i] /= static_cast<float>(factors[i]);
 }
@@ -102,8 +115,8 @@ RopeConfig read_rope(ConfigReader& c, int rotary_dim, int max_positions, double 
   // The oldest configs say "type", later ones "rope_type", some both.
   const std::string old_type = r.string("type", "default");
   const std::string type = r.string("rope_type", old_type);
-  RopeConfig out{{rope_frequencies(theta, rotary_dim), 1.0}, max_positions};
   if (theta <= 1) r.error(Error("config.range", {{"key", "rope_theta"}, {"found", theta}}));
+  RopeConfig out{{rope_frequencies(theta, rotary_dim), 1.0}, max_positions};
   if (type == "yarn") {
     apply_yarn(r, theta, max_positions, out);
   } else if (type == "llama3") {

@@ -97,5 +97,32 @@ TEST(Rope, UnknownKindsAndKeysAreNamed) {
   EXPECT_EQ(c.status().error().code(), "config.length");
 }
 
+TEST(Rope, RefusesFactorsThatGiveNoFrequencies) {
+  const std::string yarn = R"("rope_type": "yarn", "original_max_position_embeddings": 32, )";
+  const std::string llama3 = R"("rope_type": "llama3", "original_max_position_embeddings": 32, )";
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {R"("rope_type": "linear", "factor": 0)", "factor"},
+      {R"("rope_type": "linear", "factor": 1e-300)", "factor"},
+      {yarn + R"("factor": 0.0)", "factor"},
+      {yarn + R"("factor": -4)", "factor"},
+      {yarn + R"("factor": 1e300)", "factor"},
+      {yarn + R"("factor": 4, "beta_fast": 0)", "beta_fast"},
+      {yarn + R"("factor": 4, "beta_slow": -1)", "beta_slow"},
+      {yarn + R"("factor": 4, "attention_factor": -1)", "attention_factor"},
+      {llama3 + R"("factor": 0, "low_freq_factor": 1, "high_freq_factor": 4)", "factor"},
+      {llama3 + R"("factor": 8, "low_freq_factor": 0, "high_freq_factor": 4)", "low_freq_factor"},
+      {llama3 + R"("factor": 8, "low_freq_factor": 4, "high_freq_factor": 4)", "high_freq_factor"},
+      {R"("rope_type": "explicit_factors", "factors": [1, 1, 0, 1])", "factors"},
+      {R"("rope_type": "explicit_factors", "factors": [1, 1, 1e300, 1])", "factors"}};
+  for (const auto& [members, key] : cases) {
+    const Json config = json(fmt::format(R"({{"rope_scaling": {{{}}}}})", members).c_str());
+    ConfigReader c(config);
+    read_rope(c, 8, 512, 1e4);
+    ASSERT_FALSE(c.status().has_value()) << members;
+    EXPECT_EQ(c.status().error().code(), "config.range") << members;
+    EXPECT_EQ(c.status().error().arg("key"), "rope_scaling." + key) << members;
+  }
+}
+
 }  // namespace
 }  // namespace qw::nn
