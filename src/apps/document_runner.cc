@@ -7,14 +7,18 @@
 
 namespace qw::apps {
 
+Status check_step_fits(DType real, const std::function<void(Ctx&)>& step) {
+  DryBackend dry(real);
+  Arena arena(dry);
+  Ctx cx{dry, arena};
+  step(cx);
+  return check_free_memory(arena.peak_bytes());
+}
+
 Status DocumentRunner::fits(const Batch& largest) {
   const auto tokens = static_cast<size_t>(largest.n_rows());
   if (tokens <= fits_tokens_) return {};
-  DryBackend dry(backend_.real());
-  Arena arena(dry);
-  Ctx cx{dry, arena};
-  model_.features(cx, largest);
-  QW_TRY(check_free_memory(arena.peak_bytes()));
+  QW_TRY(check_step_fits(backend_.real(), [&](Ctx& cx) { model_.features(cx, largest); }));
   fits_tokens_ = tokens;
   return {};
 }

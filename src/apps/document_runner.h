@@ -11,6 +11,10 @@
 
 namespace qw::apps {
 
+// Whether what `step` allocates fits beside what is there: it runs on a backend that computes nothing.
+// Errors: memory.plan.
+Status check_step_fits(DType real, const std::function<void(Ctx&)>& step);
+
 class DocumentRunner {
  public:
   // Computes one batch on the host's behalf; its rows wanted are in batch.logit_rows.

@@ -6,6 +6,7 @@
 
 #include "base/mmap.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/scripted_model.h"
 
 namespace qw::e2e {
 namespace {
@@ -171,6 +172,89 @@ TEST(Eval, TakesUpWhatIsThere) {
   const Ran other = qw({"eval", kModel, tasks, "--out", out, "--max-tokens", "7"});
   EXPECT_EQ(other.status, 1);
   EXPECT_NE(other.err.find("r.jsonl"), other.err.npos);
+}
+
+Json parsed_file(const std::filesystem::path& file) {
+  return Json::parse(std::ifstream(file));
+}
+
+// What `qw eval` says of these items, by id.
+std::map<std::string, Json> results_of(const std::filesystem::path& model, const TempFolder& folder,
+                                       const std::vector<Json>& items) {
+  const std::string out = folder / "out.jsonl";
+  const Ran ran = qw({"eval", model.string(), folder.file("items.jsonl", lines(items)), "--out", out});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  std::map<std::string, Json> by_id;
+  for (const Json& line : read_lines(out))
+    if (line.contains("id")) by_id[line["id"]] = line;
+  EXPECT_EQ(by_id.size(), items.size());
+  return by_id;
+}
+
+Json choice_item(const std::string& id, const std::string& prompt) {
+  return {{"id", id}, {"kind", "choice"}, {"prompt", prompt}, {"choices", {"x", "y"}}, {"answer", 0}};
+}
+
+TEST(Eval, AnIdThatTheModelLacksFailsItsItemAlone) {
+  const TempFolder folder;
+  const auto model = folder / "model";
+  std::filesystem::copy(kModel, model);
+  Json tokenizer = parsed_file(model / "tokenizer.json");
+  Json far = tokenizer["added_tokens"].back();
+  far["id"] = parsed_file(model / "config.json")["vocab_size"];
+  far["content"] = "<far>";
+  far["special"] = false;
+  tokenizer["added_tokens"].push_back(far);
+  std::ofstream(model / "tokenizer.json") << tokenizer.dump();
+  const auto results = results_of(model, folder,
+                                  {choice_item("far", "the <far>"),
+                                   choice_item("near", "the river"),
+                                   {{"id", "text"}, {"kind", "perplexity"}, {"text", "the <far> river"}}});
+  EXPECT_EQ(results.at("far").value("code", ""), "ids.too_large") << results.at("far");
+  EXPECT_EQ(results.at("text").value("code", ""), "ids.too_large") << results.at("text");
+  EXPECT_FALSE(results.at("near").contains("error")) << results.at("near");
+}
+
+// A million tokens in one step through a layer of 65,536: half a terabyte of activations.
+TEST(Eval, AnItemThatDoesNotFitIntoMemoryFailsAlone) {
+  const TempFolder folder;
+  const auto model = folder / "model";
+  write_scripted_model(model, {{"<a>", "<b>"}}, "{{ messages[0].content }}", 1 << 16);
+  Json config = parsed_file(model / "config.json");
+  config["max_position_embeddings"] = 1 << 21;
+  std::ofstream(model / "config.json") << config.dump();
+  std::string text;
+  for (int i = 0; i < 1 << 19; ++i) text += "x ";
+  const auto results = results_of(model, folder, {choice_item("long", text), choice_item("short", "x y")});
+  EXPECT_EQ(results.at("long").value("code", ""), "memory.plan") << results.at("long").value("error", "");
+  EXPECT_FALSE(results.at("short").contains("error")) << results.at("short");
+}
+
+// The bytes of a tensor in a file of safetensors become numbers that are none.
+void spoil(const std::filesystem::path& file, const std::string& tensor) {
+  std::fstream io(file, std::ios::in | std::ios::out | std::ios::binary);
+  uint64_t size = 0;
+  io.read(reinterpret_cast<char*>(&size), sizeof size);
+  std::string header(size, ' ');
+  io.read(header.data(), static_cast<std::streamsize>(size));
+  const Json at = Json::parse(header)[tensor]["data_offsets"];
+  const std::string ones(at[1].get<size_t>() - at[0].get<size_t>(), '\xFF');
+  io.seekp(static_cast<std::streamoff>(sizeof size + size + at[0].get<size_t>()));
+  io << ones;
+}
+
+TEST(Eval, NumbersThatAreNotFiniteFailTheirItems) {
+  const TempFolder folder;
+  const auto model = folder / "model";
+  write_scripted_model(model, {{"<a>", "<b>"}}, "{{ messages[0].content }}");
+  spoil(model / "model.safetensors", "model.norm.weight");
+  const auto results = results_of(
+      model, folder, {choice_item("c", "x"), {{"id", "p"}, {"kind", "perplexity"}, {"text", "x y z"}}});
+  for (const char* id : {"c", "p"}) {
+    EXPECT_EQ(results.at(id).value("code", ""), "engine.non_finite") << results.at(id);
+    EXPECT_FALSE(results.at(id).contains("nll")) << id;
+  }
+  EXPECT_EQ(results.at("c")["pass"], false);
 }
 
 TEST(Eval, BadFilesAndUse) {

@@ -11,7 +11,7 @@
 namespace qw::e2e {
 namespace {
 
-constexpr int kHeads = 2, kHeadDim = 8, kFfn = 32;
+constexpr int kHeads = 2, kHeadDim = 8;
 
 void write_json(const std::filesystem::path& file, const Json& json) {
   std::ofstream(file) << json.dump();
@@ -47,7 +47,7 @@ std::map<std::string, int> write_tokenizer(const std::filesystem::path& folder, 
 }  // namespace
 
 void write_scripted_model(const std::filesystem::path& folder, const Script& script,
-                          const std::string& chat_template) {
+                          const std::string& chat_template, int ffn) {
   std::filesystem::create_directories(folder);
   const std::map<std::string, int> ids = write_tokenizer(folder, script, chat_template);
   const int n = (256 + 3 + static_cast<int>(ids.size()) + 31) / 32 * 32;  // hidden size and vocabulary
@@ -58,7 +58,7 @@ void write_scripted_model(const std::filesystem::path& folder, const Script& scr
                                       {"num_attention_heads", kHeads},
                                       {"num_key_value_heads", kHeads},
                                       {"head_dim", kHeadDim},
-                                      {"intermediate_size", kFfn},
+                                      {"intermediate_size", ffn},
                                       {"hidden_act", "silu"},
                                       {"max_position_embeddings", 2048},
                                       {"rms_norm_eps", 1e-6},
@@ -75,9 +75,9 @@ void write_scripted_model(const std::filesystem::path& folder, const Script& scr
                                      {layer + "input_layernorm.weight", "F32", {n}},
                                      {layer + "post_attention_layernorm.weight", "F32", {n}},
                                      {layer + "self_attn.o_proj.weight", "F32", {n, kHeads * kHeadDim}},
-                                     {layer + "mlp.gate_proj.weight", "F32", {kFfn, n}},
-                                     {layer + "mlp.up_proj.weight", "F32", {kFfn, n}},
-                                     {layer + "mlp.down_proj.weight", "F32", {n, kFfn}}};
+                                     {layer + "mlp.gate_proj.weight", "F32", {ffn, n}},
+                                     {layer + "mlp.up_proj.weight", "F32", {ffn, n}},
+                                     {layer + "mlp.down_proj.weight", "F32", {n, ffn}}};
   for (const char* name : {"q_proj", "k_proj", "v_proj"})
     plans.push_back({layer + "self_attn." + name + ".weight", "F32", {kHeads * kHeadDim, n}});
   auto writer = SafetensorsWriter::create(folder / "model.safetensors", plans);

@@ -14,7 +14,8 @@ namespace qw::e2e {
 using Script = std::vector<std::pair<std::string, std::string>>;
 
 // Writes config.json, model.safetensors and the tokenizer's files with this chat template into `folder`.
+// `ffn` sizes the layer that adds nothing.
 void write_scripted_model(const std::filesystem::path& folder, const Script& script,
-                          const std::string& chat_template);
+                          const std::string& chat_template, int ffn = 32);
 
 }  // namespace qw::e2e

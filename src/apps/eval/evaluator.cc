@@ -6,6 +6,7 @@
 #include "apps/chat_prompt.h"
 #include "apps/eval/judge.h"
 #include "apps/eval/scorer.h"
+#include "apps/ids_input.h"
 #include "apps/jsonl.h"
 #include "apps/memory.h"
 #include "text/detokenizer.h"
@@ -155,11 +156,17 @@ Result<Evaluator::Job> Evaluator::perplexity_job(const Item& item) const {
   return job;
 }
 
+Result<Evaluator::Job> Evaluator::job_of(const Item& item) const {
+  QW_TRY(Job job, item.kind == Kind::choice ? choice_job(item) : perplexity_job(item));
+  for (const Sequence& s : job.sequences) QW_TRY(apps::check_ids(s.ids, open_.model->info().vocab));
+  return job;
+}
+
 Status Evaluator::score(const std::vector<const Item*>& items) {
   std::vector<Job> jobs;
   std::vector<Sequence> sequences;
   for (const Item* item : items) {
-    Result<Job> job = item->kind == Kind::choice ? choice_job(*item) : perplexity_job(*item);
+    Result<Job> job = job_of(*item);
     if (!job) {
       QW_TRY(failed(*item, job.error()));
       continue;
@@ -168,19 +175,26 @@ Status Evaluator::score(const std::vector<const Item*>& items) {
     jobs.push_back(*std::move(job));
   }
   const auto adapter = open_.adapter ? open_.adapter->set : nullptr;
-  std::vector<double> log_p;
+  std::vector<Result<double>> sums;
   size_t at = 0;
-  return Scorer(*open_.model, *open_.backend, adapter).score(sequences, [&](size_t, double sum) -> Status {
-    log_p.push_back(sum);
-    const Job& job = jobs[at];
-    if (log_p.size() < job.sequences.size()) return {};
-    QW_TRY(done_(*job.item, job.item->kind == Kind::choice
-                                ? choice_result(*job.item, log_p)
-                                : perplexity_result(*job.item, log_p, job.n_scored)));
-    log_p.clear();
-    ++at;
+  const Scorer::Done done = [&](size_t, const Result<double>& sum) -> Status {
+    sums.push_back(sum);
+    if (sums.size() < jobs[at].sequences.size()) return {};
+    QW_TRY(scored(jobs[at++], sums));
+    sums.clear();
     return {};
-  });
+  };
+  return Scorer(*open_.model, *open_.backend, adapter).score(sequences, done);
+}
+
+Status Evaluator::scored(const Job& job, const std::vector<Result<double>>& sums) {
+  std::vector<double> log_p;
+  for (const Result<double>& sum : sums) {
+    if (!sum) return failed(*job.item, sum.error());
+    log_p.push_back(*sum);
+  }
+  return done_(*job.item, job.item->kind == Kind::choice ? choice_result(*job.item, log_p)
+                                                         : perplexity_result(*job.item, log_p, job.n_scored));
 }
 
 // Those that can be answered; the others have their results then.

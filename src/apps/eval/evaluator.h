@@ -47,7 +47,10 @@ class Evaluator {
   Result<Prompt> prompt_of(const Item& item) const;
   Result<Job> choice_job(const Item& item) const;
   Result<Job> perplexity_job(const Item& item) const;
+  // Errors: eval.no_tokens, engine.prompt_too_long, ids.too_large, those of the template.
+  Result<Job> job_of(const Item& item) const;
   Status score(const std::vector<const Item*>& items);
+  Status scored(const Job& job, const std::vector<Result<double>>& sums);
   Status generate(const std::vector<const Item*>& items);
   Result<std::deque<Waiting>> prompts_of(const std::vector<const Item*>& items);
   Status take_event(const Event& event, std::unordered_map<RequestId, Running>& running);

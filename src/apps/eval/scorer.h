@@ -24,18 +24,23 @@ class Scorer {
   Scorer(const Model& model, Backend& backend, std::shared_ptr<const AdapterSet> adapter)
       : model_(model), backend_(backend), adapter_(std::move(adapter)), arena_(backend) {}
 
-  // Calls done(i, Σ log p of the scored ids of sequence i), in order. Sequences are not longer than the model
-  // allows, and scored_from is in [1, ids.size()). Errors: those of `done`.
-  Status score(std::span<const Sequence> sequences,
-               const std::function<Status(size_t i, double log_p)>& done);
+  // Σ log p of the scored ids of a sequence, or: memory.plan (its step does not fit beside what is there),
+  // engine.non_finite (args position).
+  using Done = std::function<Status(size_t i, const Result<double>& log_p)>;
+
+  // Calls `done` for each, in order. Sequences are not longer than the model allows, their ids are the
+  // model's, and scored_from is in [1, ids.size()). Errors: those of `done`.
+  Status score(std::span<const Sequence> sequences, const Done& done);
 
  private:
-  std::vector<float> losses(std::span<const Sequence> sequences);
+  Result<std::vector<float>> step(std::span<const Sequence> sequences);
+  std::vector<float> losses(Ctx& cx, std::span<const Sequence> sequences) const;
 
   const Model& model_;
   Backend& backend_;
   std::shared_ptr<const AdapterSet> adapter_;
   Arena arena_;
+  size_t fits_ids_ = 0, fits_scored_ = 0;  // a step of so many was found to fit
 };
 
 }  // namespace qw::eval
