@@ -174,6 +174,22 @@ TEST(Eval, TakesUpWhatIsThere) {
   EXPECT_NE(other.err.find("r.jsonl"), other.err.npos);
 }
 
+TEST(Eval, ATemplateOfTheSameNameIsAnotherRunWhenItChanged) {
+  const TempFolder folder;
+  const std::string tasks =
+      folder.file("t.jsonl", lines({{{"kind", "exact"}, {"messages", user("a")}, {"answers", {"x"}}}}));
+  const std::vector<std::string> args = {
+      "eval",  kModel,       tasks,
+      "--out", folder / "r", "--max-tokens",
+      "2",     "--template", folder.file("chat.jinja", "{{ messages[0].content }}")};
+  ASSERT_EQ(qw(args).status, 0);
+  EXPECT_EQ(qw(args).status, 0);
+  folder.file("chat.jinja", "{{ messages[0].content }}!");
+  const Ran other = qw(args);
+  EXPECT_EQ(other.status, 1);
+  EXPECT_NE(other.err.find("--out"), other.err.npos) << other.err;
+}
+
 Json parsed_file(const std::filesystem::path& file) {
   return Json::parse(std::ifstream(file));
 }

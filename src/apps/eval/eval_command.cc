@@ -7,6 +7,7 @@
 #include "apps/eval/results.h"
 #include "apps/eval/sha256.h"
 #include "apps/progress.h"
+#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -66,6 +67,11 @@ Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel
   for (const eval::TaskFile& file : files)
     tasks.push_back(
         {{"file", std::filesystem::path(file.name).filename().string()}, {"sha256", file.sha256}});
+  std::string chat_template;
+  if (flags.template_file) {
+    QW_TRY(const std::string content, read_file(*flags.template_file));
+    chat_template = eval::sha256_of(content);
+  }
   return Json{{"t", "eval"},
               {"qw", Program::version()},
               {"model", std::move(model)},
@@ -74,7 +80,7 @@ Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel
                {{"max_tokens", flags.max_tokens.value_or(eval::EvalOptions{}.max_tokens)},
                 {"exact", flags.compute.exact},
                 {"kv", kv == DType::f32 ? "f32" : "f16"},
-                {"template", flags.template_file.value_or("")}}}};
+                {"template", std::move(chat_template)}}}};
 }
 
 std::string key_of(size_t task, const std::string& id) {
