@@ -1,8 +1,11 @@
 // Task files: what is read, what is refused, and the hashes.
 #include <gtest/gtest.h>
 
+#include "apps/eval/evaluator.h"
 #include "apps/eval/sha256.h"
 #include "apps/eval/task.h"
+#include "backend/cpu/cpu_backend.h"
+#include "tests/engine/tiny_models.h"
 
 namespace qw::eval {
 namespace {
@@ -17,6 +20,34 @@ std::string problem(const std::string& line, const Settings& settings = {}) {
 }
 
 const std::string kUser = R"("messages":[{"role":"user","content":"x"}])";
+
+TEST(EvalPages, AsManyContextsAsFitAndOneAtLeast) {
+  const auto backend = make_cpu_backend({.threads = 1, .isa = {}}).value();
+  std::mt19937 rng(2);
+  const auto model = test::tiny_model(test::tiny_config("qwen3", rng), *backend, 1);
+  const EngineOptions one{.ctx_tokens = 512, .max_seqs = 1};
+  EngineOptions all = one;
+  all.max_seqs = 16;
+  const size_t context = plan_memory(*model, DType::f32, one)->kv_bytes;
+  const MemoryPlan whole = plan_memory(*model, DType::f32, all).value();
+  ASSERT_EQ(whole.kv_bytes, 16 * context);
+  apps::Console console;
+  // `contexts` of them and what the rest takes; 0.95 of the memory is used.
+  const auto fitted = [&](double contexts) {
+    const double bytes =
+        static_cast<double>(whole.total_bytes() - whole.kv_bytes) + contexts * static_cast<double>(context);
+    EngineOptions options = all;
+    const Status fits =
+        fit_pages(console, *model, options, {.available = static_cast<size_t>(bytes / 0.95) + 1024});
+    return fits ? Result<size_t>(options.kv_bytes / context) : Result<size_t>(tl::unexpect, fits.error());
+  };
+  EXPECT_EQ(fitted(16.5).value(), 16U);
+  EXPECT_EQ(fitted(15).value(), 8U);
+  EXPECT_EQ(fitted(1.5).value(), 1U);
+  const auto none = fitted(0.5);
+  ASSERT_FALSE(none.has_value());
+  EXPECT_EQ(none.error().code(), "eval.memory");
+}
 
 TEST(EvalTask, AnItemHasItsDefaults) {
   const auto item = parsed(R"({"kind":"exact",)" + kUser + R"(,"answers":["a","b"],"note":{"any":1}})");

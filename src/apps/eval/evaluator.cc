@@ -8,7 +8,7 @@
 #include "apps/eval/scorer.h"
 #include "apps/ids_input.h"
 #include "apps/jsonl.h"
-#include "apps/memory.h"
+#include "core/kv_pool.h"
 #include "text/detokenizer.h"
 
 namespace qw::eval {
@@ -246,7 +246,7 @@ Status Evaluator::generate(const std::vector<const Item*>& items) {
     const int64_t most = std::min<int64_t>(open_.model->info().max_positions, needed);
     options.ctx_tokens = std::max(options.ctx_tokens, static_cast<int>(most));
   }
-  QW_TRY(apps::fit_memory(console_, *open_.model, options, true, 1, open_.memory));
+  QW_TRY(fit_pages(console_, *open_.model, options, open_.memory));
   const auto queue = std::make_shared<EventQueue>();
   QW_TRY(const apps::OpenEngine opened, apps::open_engine(open_, options));
   std::unordered_map<RequestId, Running> running;
@@ -273,6 +273,20 @@ Status Evaluator::run(const std::vector<const Item*>& items) {
   for (const Item* item : items) (item->generates() ? generated : scored).push_back(item);
   QW_TRY(score(scored));
   return generate(generated);
+}
+
+Status fit_pages(apps::Console& console, Model& model, EngineOptions& options,
+                 const apps::WeightMemory& weights) {
+  const auto pages = static_cast<size_t>((int64_t{options.ctx_tokens} + kPageTokens - 1) / kPageTokens);
+  const size_t context = pages * KvPool::page_bytes(model.cache_spec(), options.kv_dtype);
+  for (size_t n = static_cast<size_t>(options.max_seqs); n > 0; n /= 2) {
+    options.kv_bytes = n * context;
+    const Result<MemoryPlan> plan = apps::fit_memory(console, model, options, true, 1, weights);
+    if (plan) return {};
+    if (!plan.error().code().starts_with("memory.")) return tl::unexpected<Error>(plan.error());
+  }
+  QW_TRY(const MemoryPlan least, plan_memory(model, DType::f32, options));
+  return fail("eval.memory", {{"needed", apps::bytes_text(least.total_bytes())}});
 }
 
 }  // namespace qw::eval

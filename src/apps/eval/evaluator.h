@@ -9,6 +9,7 @@
 
 #include "apps/console.h"
 #include "apps/eval/task.h"
+#include "apps/memory.h"
 #include "apps/model_files.h"
 #include "engine/engine.h"
 #include "text/chat_renderer.h"
@@ -32,7 +33,7 @@ class Evaluator {
       : console_(console), open_(open), renderer_(renderer), options_(options), done_(std::move(done)) {}
 
   // An item that cannot be run (too long, a template that fails) has a result with "error". Errors: those of
-  // `done`, memory.exhausted.
+  // `done` and of fit_pages, memory.exhausted.
   Status run(const std::vector<const Item*>& items);
 
  private:
@@ -62,5 +63,11 @@ class Evaluator {
   EvalOptions options_;
   OnResult done_;
 };
+
+// Sets options.kv_bytes: KV pages for the context of each of max_seqs, or, where that does not fit into
+// memory, of half as many, and so on down to one: the engine lets requests wait for pages. Errors:
+// eval.memory (args needed), those of engine_limits.
+Status fit_pages(apps::Console& console, Model& model, EngineOptions& options,
+                 const apps::WeightMemory& weights);
 
 }  // namespace qw::eval
