@@ -7,7 +7,6 @@
 #include "apps/eval/results.h"
 #include "apps/eval/sha256.h"
 #include "apps/progress.h"
-#include "base/mmap.h"
 
 namespace qw::apps {
 namespace {
@@ -18,6 +17,7 @@ struct EvalFlags {
   std::string model;
   std::vector<std::string> tasks;
   std::optional<std::string> out, template_file;
+  std::optional<std::string> chat_template = {};  // what --template holds: a pipe is read once
   std::optional<int64_t> limit, max_tokens, batch;
   ModelFlags compute;
 
@@ -67,11 +67,6 @@ Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel
   for (const eval::TaskFile& file : files)
     tasks.push_back(
         {{"file", std::filesystem::path(file.name).filename().string()}, {"sha256", file.sha256}});
-  std::string chat_template;
-  if (flags.template_file) {
-    QW_TRY(const std::string content, read_file(*flags.template_file));
-    chat_template = eval::sha256_of(content);
-  }
   return Json{{"t", "eval"},
               {"qw", Program::version()},
               {"model", std::move(model)},
@@ -80,7 +75,7 @@ Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel
                {{"max_tokens", flags.max_tokens.value_or(eval::EvalOptions{}.max_tokens)},
                 {"exact", flags.compute.exact},
                 {"kv", kv == DType::f32 ? "f32" : "f16"},
-                {"template", std::move(chat_template)}}}};
+                {"template", flags.chat_template ? eval::sha256_of(*flags.chat_template) : ""}}}};
 }
 
 std::string key_of(size_t task, const std::string& id) {
@@ -160,6 +155,9 @@ Result<int> eval_command(Program& program, Args args) {
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   Console& console = program.console();
+  if (flags.template_file) {
+    QW_TRY(flags.chat_template, read_input(*flags.template_file));
+  }
   QW_TRY(const DType kv, flags.compute.kv_dtype(DType::f16));
   QW_TRY(const std::vector<eval::TaskFile> files, read_all_tasks(console, flags));
   QW_TRY(OpenModel open, open_model(program, flags.model, flags.compute));
@@ -174,7 +172,12 @@ Result<int> eval_command(Program& program, Args args) {
   std::optional<ChatRenderer> renderer;
   for (const eval::Item* item : run.left()) {
     if (renderer || item->messages.is_null()) continue;
-    QW_TRY(renderer, renderer_of(*open.tokenizer, flags.template_file));
+    if (flags.chat_template) {
+      QW_TRY(renderer,
+             ChatRenderer::create({{"default", *flags.chat_template}}, open.tokenizer->named_tokens()));
+    } else {
+      QW_TRY(renderer, renderer_of(*open.tokenizer, std::nullopt));
+    }
   }
   {
     Progress progress(console, console.text("ui.evaluating"));
