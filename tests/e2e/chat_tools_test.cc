@@ -72,6 +72,32 @@ TEST_F(ChatTools, ACallIsRunShownAndAnswered) {
   EXPECT_EQ(answers, 2);
 }
 
+// The template of a model that thinks unless it is told not to.
+const char* const kThinks =
+    R"({% for m in messages %}{{ m.content }}<|im_end|>{% endfor %})"
+    R"({{ '<go>' if enable_thinking is defined and not enable_thinking else '<think>' }})";
+
+TEST_F(ChatTools, ASummaryIsWrittenWithoutThinking) {
+  script({{"<think>", "<think>"}, {"<go>", "We spoke."}, {"We spoke.", "<|im_end|>"}}, kThinks);
+  const Ran ran = chat("x\n/compact\n", {"--max-tokens", "4"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  Json compact;
+  for (const Json& r : records())
+    if (r["t"] == "compact") compact = r;
+  EXPECT_EQ(compact["summary"], "We spoke.") << ran.err;
+}
+
+TEST_F(ChatTools, WhyThereIsNoSummaryIsSaid) {
+  const std::string template_text = "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}<think>";
+  script({{"<think>", "<think>"}}, template_text);
+  const Ran thinks = chat("x\n/compact\n", {"--max-tokens", "4", "--ctx", "512"});
+  EXPECT_NE(thinks.err.find("128 tokens"), std::string::npos) << thinks.err;
+  script({{"<think>", "</think>"}, {"</think>", "hi"}, {"hi", "<|im_end|>"}, {"<go>", "<|im_end|>"}},
+         kThinks);
+  const Ran silent = chat("x\n/compact\n");
+  EXPECT_NE(silent.err.find("no summary"), std::string::npos) << silent.err;
+}
+
 TEST_F(ChatTools, WithoutThemACallIsText) {
   script(kScript);
   const Ran ran = chat("What is 12*7?\n", {"--no-tools"});

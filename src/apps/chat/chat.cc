@@ -38,6 +38,13 @@ std::string calls_json(const Json& tool_calls) {
   return fmt::format("[{}]", out);
 }
 
+// `kwargs`: a JSON object, or "".
+std::string without_thinking(const std::string& kwargs) {
+  Json object = parse_json(kwargs, "").value_or(Json::object());
+  object["enable_thinking"] = false;
+  return to_json_line(object);
+}
+
 std::string_view reason_name(FinishReason reason) {
   switch (reason) {
     case FinishReason::stop:
@@ -159,7 +166,7 @@ Result<std::optional<Chat::Outcome>> Chat::answer_round() {
   return std::optional<Outcome>(std::move(outcome));
 }
 
-Result<Chat::Prompt> Chat::make_prompt(const Json& messages) const {
+Result<Chat::Prompt> Chat::make_prompt(const Json& messages, bool may_think) const {
   ChatRequest request;
   for (const Json& m : messages) {
     ChatMessage message;
@@ -171,7 +178,7 @@ Result<Chat::Prompt> Chat::make_prompt(const Json& messages) const {
     if (m.contains("name")) message.name = m.at("name").get<std::string>();
     request.messages.push_back(std::move(message));
   }
-  request.kwargs = options_.kwargs;
+  request.kwargs = may_think ? options_.kwargs : without_thinking(options_.kwargs);
   if (options_.tools) request.tools = tools::builtin_tools();
   request.now = LocalTime::now();
   QW_TRY(const Rendered rendered, model_.renderer.render(request));

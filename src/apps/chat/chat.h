@@ -75,8 +75,9 @@ class Chat {
   void save(const std::string& name);
   void load(const std::string& name);
 
-  // The prompt for these messages. Errors: those of the template, and engine.prompt_too_long.
-  Result<Prompt> make_prompt(const Json& messages) const;
+  // The prompt for these messages; `may_think`: as the options say, else not at all. Errors: those of the
+  // template, and engine.prompt_too_long.
+  Result<Prompt> make_prompt(const Json& messages, bool may_think = true) const;
   std::string size_in_tokens() const;
   Result<Prompt> prompt_with(const std::string& user) const;
   // Runs the prompt; `recorded`: the journal takes the pieces. Errors: chat.events, output.write.

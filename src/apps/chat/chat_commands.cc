@@ -148,7 +148,7 @@ Status Chat::compact() {
     n = ends.back();
     Json part(Json::array_t(messages.begin(), messages.begin() + static_cast<std::ptrdiff_t>(n_system + n)));
     part.push_back({{"role", "user"}, {"content", request}});
-    prompt = make_prompt(part);
+    prompt = make_prompt(part, /*may_think=*/false);  // a summary has little room
     if (prompt && prompt->ids.size() + static_cast<size_t>(room) <= static_cast<size_t>(limit)) break;
     prompt = fail("chat.compact_too_long");
   }
@@ -158,8 +158,15 @@ Status Chat::compact() {
   }
   say("chat.compacting", {{"messages", n}});
   QW_TRY(const Outcome outcome, generate(*prompt, room, false));
-  const bool usable = outcome.end.reason == FinishReason::stop || outcome.end.reason == FinishReason::length;
-  if (!usable || outcome.text.empty()) {
+  const FinishReason reason = outcome.end.reason;
+  const bool ended = reason == FinishReason::stop || reason == FinishReason::length;
+  if (!ended || outcome.text.empty()) {
+    if (!ended)
+      report_end(outcome.end);
+    else if (reason == FinishReason::length)
+      fail_turn(Error("chat.compact_thought", {{"tokens", room}}));
+    else
+      fail_turn(Error("chat.compact_empty"));
     say("chat.not_compacted");
     return {};
   }
