@@ -49,7 +49,9 @@ Status AtomicFile::write(int64_t offset, std::span<const std::byte> bytes) const
 
 Status AtomicFile::commit() {
   QW_CHECK(fd_ >= 0);
-  if (::fchmod(fd_, allowed_mode(0666)) != 0 || ::fsync(fd_) != 0 ||
+  struct stat old {};  // what is only its owner's stays so
+  const bool replaces = ::stat(path_.c_str(), &old) == 0;
+  if (::fchmod(fd_, replaces ? old.st_mode & 0777 : allowed_mode(0666)) != 0 || ::fsync(fd_) != 0 ||
       ::rename(temp_.c_str(), path_.c_str()) != 0)
     return error();
   ::close(fd_);

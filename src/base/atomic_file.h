@@ -1,5 +1,6 @@
 // A file that appears whole: written at any offsets into a temporary file beside its path, which commit()
-// flushes and renames. Test: tests/base/base_test.cc, tests/io/gguf_writer_test.cc
+// flushes and renames; one that was there leaves it its permissions. Test: tests/base/base_test.cc,
+// tests/io/gguf_writer_test.cc
 #pragma once
 
 #include <cstddef>

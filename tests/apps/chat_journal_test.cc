@@ -287,10 +287,24 @@ TEST_F(ChatJournal, HistoryFileIsWrittenAnewWhenLong) {
   std::string content;
   for (size_t i = 0; i < 5 * kMaxHistory; ++i) content += fmt::format("\"entry {}\"\n", i);
   write(file, content);
+  std::filesystem::permissions(file,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+  std::filesystem::create_hard_link(file, folder_ / "before");
   EXPECT_EQ(History::open(file)->entries().size(), kMaxHistory);
+  EXPECT_EQ(bytes(folder_ / "before"), content) << "a crash would have left nothing";
+  EXPECT_EQ(static_cast<unsigned>(std::filesystem::status(file).permissions()), 0600U);
   const std::string after = bytes(file);
   EXPECT_EQ(static_cast<size_t>(std::count(after.begin(), after.end(), '\n')), kMaxHistory);
   EXPECT_EQ(History::open(file)->entries().back(), fmt::format("entry {}", 5 * kMaxHistory - 1));
+}
+
+TEST_F(ChatJournal, HistoryFileWithoutALineToReadIsLeftAlone) {
+  const auto file = folder_ / "history.jsonl";
+  std::string content;
+  for (size_t i = 0; i < 5 * kMaxHistory; ++i) content += "no JSON\n";
+  write(file, content);
+  EXPECT_TRUE(History::open(file)->entries().empty());
+  EXPECT_EQ(bytes(file), content);
 }
 
 }  // namespace

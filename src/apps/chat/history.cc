@@ -1,27 +1,39 @@
 #include "apps/chat/history.h"
 
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "apps/chat/files.h"
 #include "base/json.h"
+#include "base/mmap.h"
 
 namespace qw::chat {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr size_t kMaxEntryBytes = 100'000;  // larger pastes stay in memory only
 constexpr size_t kRewriteLines = 4 * kMaxHistory;
+
+// The file, held; another chat may have written it anew while this one waited.
+Result<Descriptor> open_locked(const fs::path& file) {
+  while (true) {
+    QW_TRY(Descriptor fd, open_append(file));
+    lock(fd, true);
+    struct stat held {};
+    struct stat there {};
+    if (::fstat(fd.get(), &held) == 0 && ::stat(file.c_str(), &there) == 0 && held.st_ino == there.st_ino)
+      return fd;
+  }
+}
 
 }  // namespace
 
 Result<History> History::open(std::filesystem::path file) {
   History history;
   history.file_ = std::move(file);
-  QW_TRY(const Descriptor fd, open_append(history.file_));
-  lock(fd, true);
+  QW_TRY(const Descriptor fd, open_locked(history.file_));
   QW_TRY(const std::string content, read_all(fd, history.file_));
   size_t n_lines = 0;
   for (size_t begin = 0; begin < content.size(); ++n_lines) {
@@ -30,27 +42,22 @@ Result<History> History::open(std::filesystem::path file) {
     if (line && line->is_string()) history.remember(line->get<std::string>());
     begin = end + 1;
   }
-  if (n_lines > kRewriteLines) QW_TRY(history.rewrite(fd.get()));
+  if (n_lines > kRewriteLines && !history.entries_.empty()) QW_TRY(history.rewrite());
   return history;
 }
 
-// In place and under the lock: other chats hold no descriptor of their own between their appends.
-Status History::rewrite(int fd) const {
+// Under the lock of the old file: open_locked() of the others then goes on to the new one.
+Status History::rewrite() const {
   std::string content;
   for (const std::string& entry : entries_) content += to_json_line(Json(entry)) + "\n";
-  content.pop_back();
-  if (::ftruncate(fd, 0) != 0)
-    return fail("file.write", {{"file", file_.string()}, {"reason", std::strerror(errno)}});
-  QW_TRY(const Descriptor out, open_append(file_));
-  return append_line(out, content, file_);
+  return write_file_atomic(file_, content);
 }
 
 Status History::add(const std::string& entry) {
   if (entry.empty()) return {};
   remember(entry);
   if (file_.empty() || entry.size() > kMaxEntryBytes) return {};
-  QW_TRY(const Descriptor fd, open_append(file_));
-  lock(fd, true);
+  QW_TRY(const Descriptor fd, open_locked(file_));
   return append_line(fd, to_json_line(Json(entry)), file_);
 }
 

@@ -27,7 +27,7 @@ class History {
 
  private:
   void remember(std::string entry);
-  Status rewrite(int fd) const;
+  Status rewrite() const;
 
   std::deque<std::string> entries_;
   std::filesystem::path file_;
