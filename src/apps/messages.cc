@@ -1,5 +1,6 @@
 #include "apps/messages.h"
 
+#include "apps/chat/graphemes.h"
 #include "base/env.h"
 
 namespace qw::apps {
@@ -22,7 +23,8 @@ bool is_name(std::string_view s) {
   return true;
 }
 
-// Replaces {name} by the argument; a name without an argument stays visible, as it stands.
+// Replaces {name} by the argument, which may come from a file or a hub and must not steer the terminal; a
+// name without an argument stays visible, as it stands.
 std::string fill(std::string_view pattern, const Error& error) {
   std::string out;
   while (true) {
@@ -35,7 +37,7 @@ std::string fill(std::string_view pattern, const Error& error) {
       if (is_name(name) && a.name == name) found = &a;
     out.append(pattern.substr(0, open));
     if (found != nullptr) {
-      out.append(found->value);
+      out.append(chat::printable(found->value));
       pattern.remove_prefix(close + 1);
     } else {
       out.push_back('{');
@@ -57,7 +59,9 @@ std::string message(Lang lang, const Error& error) {
   const std::string said = fill(pattern, error);
   // A caller higher up may know the file where the sentence does not name it.
   const std::string_view file = error.arg("file");
-  return file.empty() || pattern.find("{file}") != pattern.npos ? said : fmt::format("{}: {}", file, said);
+  return file.empty() || pattern.find("{file}") != pattern.npos
+             ? said
+             : fmt::format("{}: {}", chat::printable(file), said);
 }
 
 std::string text(Lang lang, std::string_view code, std::initializer_list<ErrorArg> args) {

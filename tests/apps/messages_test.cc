@@ -11,6 +11,7 @@
 #include <regex>
 #include <set>
 
+#include "apps/hub/table.h"
 #include "base/mmap.h"
 #include "train/config.h"
 
@@ -128,6 +129,25 @@ TEST(Messages, ArgumentsAreFilledOnce) {
   Error config("config.unknown_key", {{"key", "k"}});
   config.with("file", "folder");
   EXPECT_TRUE(message(Lang::en, config).starts_with("folder: The model's config"));
+}
+
+TEST(Messages, ArgumentsCannotSteerTheTerminal) {
+  const Error error("file.open", {{"file", "a\x1b]0;title\x07"}, {"reason", "\x9b\xff\x1b[2Jgone\r\nline"}});
+  const std::string said = message(Lang::en, error);
+  EXPECT_EQ(std::count_if(said.begin(), said.end(), [](char c) { return c >= 0 && c < ' ' && c != '\n'; }), 0)
+      << said;
+  EXPECT_NE(said.find("gone\nline"), said.npos) << said;
+  Error config("config.unknown_key", {{"key", "k"}});
+  config.with("file", "\x1b[2Jfolder");
+  EXPECT_EQ(message(Lang::en, config).find('\x1b'), std::string::npos);
+}
+
+TEST(Messages, TableCellsAreOneLineOfText) {
+  Table table;
+  table.columns = {{.head = "name", .right = false, .optional = false},
+                   {.head = "licence", .right = false, .optional = false}};
+  table.rows = {{"a\x1b[31m", "MIT\nor\telse"}, {"b", "c"}};
+  EXPECT_EQ(table_text(table), "name   licence\na[31m  MIT or else\nb      c\n");
 }
 
 TEST(Messages, LanguageIsFlagThenVariableThenLocale) {

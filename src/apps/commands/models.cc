@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <ctime>
 
-#include "apps/chat/graphemes.h"
 #include "apps/commands/commands.h"
 #include "apps/hub/fetch_model.h"
 #include "apps/hub/machine.h"
@@ -129,14 +128,14 @@ Table here_table(const Console& console, const hub::Store& store) {
   for (const hub::StoredModel& m : store.list()) {
     const ModelFacts facts = model_facts(m.model_path());
     const bool quant = m.record && !m.record->quant.empty();
-    table.rows.push_back({chat::printable(m.name()), facts.architecture, hub::size_text(m.bytes),
+    table.rows.push_back({m.name(), facts.architecture, hub::size_text(m.bytes),
                           quant ? m.record->quant : facts.format, m.record ? m.record->licence : "",
                           ago_text(console, m.last_used)});
   }
   for (const hub::ExternalModel& m : hub::external_models(hub::external_folders())) {
     const ModelFacts facts = model_facts(m.path);
-    table.rows.push_back({chat::printable(m.name), facts.architecture, hub::size_text(m.bytes), facts.format,
-                          "", console.text("models.external", {{"program", m.program}})});
+    table.rows.push_back({m.name, facts.architecture, hub::size_text(m.bytes), facts.format, "",
+                          console.text("models.external", {{"program", m.program}})});
   }
   return table;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/chat/graphemes.h"
 #include "apps/paths.h"
 #include "apps/progress.h"
 #include "base/json.h"
@@ -37,7 +38,8 @@ void show_plan(Console& console, const hub::PullPlan& plan) {
           : console.text("pull.head", {{"name", name}, {"host", plan.host}, {"licence", plan.licence}}));
   if (plan.files.size() <= kMaxListed)
     for (const hub::RemoteFile& file : plan.files)
-      console.note(fmt::format("  {:<{}} {:>9}", file.path, kNameColumn, hub::size_text(file.size)));
+      console.note(
+          fmt::format("  {:<{}} {:>9}", chat::printable(file.path), kNameColumn, hub::size_text(file.size)));
   const std::string total = hub::size_text(plan.total_bytes);
   if (plan.have_bytes > 0)
     console.note(

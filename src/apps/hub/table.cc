@@ -14,6 +14,14 @@ size_t text_cells(std::string_view text) {
   return static_cast<size_t>(chat::text_cells(text));
 }
 
+// Names and licences are a file's or a hub's own words.
+std::string one_line(std::string_view text) {
+  std::string out = chat::printable(text);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c == '\n' || c == '\t'; }, ' ');
+  return out;
+}
+
 std::string line_text(const std::vector<std::string>& cells, const std::vector<Table::Column>& columns,
                       const std::vector<size_t>& widths) {
   std::string out;
@@ -38,6 +46,8 @@ std::vector<size_t> widths_of(const Table& table) {
 }  // namespace
 
 std::string table_text(Table table, int cells) {
+  for (auto& row : table.rows)
+    for (std::string& cell : row) cell = one_line(cell);
   std::vector<size_t> widths = widths_of(table);
   for (size_t i = 0; cells > 0 && i < table.columns.size();) {
     size_t all = 2 * (widths.size() - 1);
