@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "apps/interrupts.h"
 #include "apps/tokenizer_files.h"
 #include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
@@ -29,6 +30,9 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
 Status check_out(const std::filesystem::path& out) {
   namespace fs = std::filesystem;
   std::error_code ec;
+  const fs::path folder = (out.has_filename() ? out : out.parent_path()).parent_path();
+  if (!folder.empty() && !fs::is_directory(folder, ec))
+    return fail("merge.no_folder", {{"folder", folder.string()}});
   if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
   return fail("merge.out_exists", {{"file", out.string()}});
 }
@@ -56,10 +60,18 @@ Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoin
   return write_gguf(out, plan, rows, progress);
 }
 
-WriteProgress shown_by(Progress& progress) {
-  return [&progress](int64_t done, int64_t total) {
+WriteProgress shown_by(Progress& progress, const std::atomic<bool>& stop) {
+  return [&progress, &stop](int64_t done, int64_t total) -> Status {
     progress.set(done >> 20, std::max<int64_t>(total >> 20, 1));
+    if (stop.load()) return fail("export.stopped");
+    return {};
   };
+}
+
+Result<int> unless_stopped(Console& console, Result<int> done) {
+  if (done || done.error().code() != "export.stopped") return done;
+  console.note(message(console.lang, done.error()));
+  return kExitInterrupted;
 }
 
 }  // namespace qw::apps

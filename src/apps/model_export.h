@@ -2,6 +2,7 @@
 // tests/e2e/train_test.cc
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -20,7 +21,8 @@ std::optional<QuantFormat> format_named(std::string_view name);
 // has no weights.
 QuantFormat usual_format(const Checkpoint& checkpoint);
 
-// Nothing of the user's is written over. Errors: merge.out_exists (args file).
+// Nothing of the user's is written over, and there is a folder to write into. Errors: merge.out_exists (args
+// file), merge.no_folder (args folder).
 Status check_out(const std::filesystem::path& out);
 
 // The weights as a folder of Hugging Face, with the checkpoint's tokenizer and other files. Errors:
@@ -32,7 +34,11 @@ Status export_folder(const std::filesystem::path& out, const Checkpoint& checkpo
 Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoint, QuantFormat format,
                    WeightRows& rows, const WriteProgress& progress = {});
 
-// Mebibytes on a line of progress, which outlives the writer.
-WriteProgress shown_by(Progress& progress);
+// Mebibytes on a line of progress. Errors: export.stopped, once `stop`, which ctrl-C sets, is true. Both
+// outlive the writer.
+WriteProgress shown_by(Progress& progress, const std::atomic<bool>& stop);
+
+// The status of a command that wrote: export.stopped is said in a note, and the exit status 130.
+Result<int> unless_stopped(Console& console, Result<int> done);
 
 }  // namespace qw::apps

@@ -321,7 +321,7 @@ class ModelWriter {
       QW_TRY(writer_.write(at, offset, bytes_));
       offset += static_cast<int64_t>(bytes_.size());
       done_ += static_cast<int64_t>(bytes_.size());
-      if (progress_) progress_(done_, total_);
+      if (progress_) QW_TRY(progress_(done_, total_));
       return {};
     };
     if (t.head_rows == 0 && !t.change) {

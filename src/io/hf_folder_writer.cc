@@ -158,7 +158,7 @@ struct Writing {
       QW_TRY(writer.write(k, offset, std::span<const std::byte>(bytes)));
       offset += static_cast<int64_t>(bytes.size());
       done += static_cast<int64_t>(bytes.size());
-      if (progress) progress(done, total);
+      if (progress) QW_TRY(progress(done, total));
       return {};
     };
     for (const size_t item : output.items) QW_TRY(rows.for_each_portion(item, put));

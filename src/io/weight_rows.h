@@ -48,7 +48,7 @@ class WeightRows {
   bool unties_head_ = false;
 };
 
-// Called after every portion of a large write, with bytes.
-using WriteProgress = std::function<void(int64_t done, int64_t total)>;
+// Called after every portion of a large write, with bytes. Its error ends the write, of which nothing stays.
+using WriteProgress = std::function<Status(int64_t done, int64_t total)>;
 
 }  // namespace qw

@@ -154,16 +154,16 @@ class Writing {
     int64_t row, matrix_rows, columns;
   };
 
-  void advance(int64_t bytes) {
+  Status advance(int64_t bytes) {
     done_ += bytes;
-    if (progress_) progress_(done_, total_);
+    return progress_ ? progress_(done_, total_) : Status();
   }
   Status copy(size_t at, std::span<const std::byte> bytes) {
     constexpr size_t kStep = size_t{16} << 20;
     for (size_t i = 0; i < bytes.size(); i += kStep) {
       const auto part = bytes.subspan(i, std::min(kStep, bytes.size() - i));
       QW_TRY(writer_.write(at, static_cast<int64_t>(i), part));
-      advance(static_cast<int64_t>(part.size()));
+      QW_TRY(advance(static_cast<int64_t>(part.size())));
     }
     return {};
   }
@@ -213,8 +213,7 @@ class Writing {
                   {{"file", file_}, {"tensor", o.plan.name}, {"format", traits(o.plan.format).name}});
     QW_TRY(writer_.write(at, offset, encoded_));
     offset += static_cast<int64_t>(encoded_.size());
-    advance(static_cast<int64_t>(encoded_.size()));
-    return {};
+    return advance(static_cast<int64_t>(encoded_.size()));
   }
 
   GgufWriter& writer_;

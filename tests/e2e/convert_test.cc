@@ -7,6 +7,7 @@
 #include "golden/golden.h"
 #include "io/gguf.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/scripted_model.h"
 
 namespace qw::e2e {
 namespace {
@@ -109,6 +110,33 @@ TEST(Quantize, EveryTypeLoadsAndAnswers) {
     const Ran ran = qw({"quantize", model, out, "--type", type, "--json"});
     ASSERT_EQ(ran.status, 0) << ran.err;
     EXPECT_EQ(qw({"run", out, "Hello", "--seed", "3", "--max-tokens", "8", "--json"}).status, 0) << type;
+  }
+}
+
+// A quarter of a gigabyte, so that there is a while to stop it in.
+TEST(Convert, CtrlCLeavesNothingBehind) {
+  const TempFolder folder;
+  const auto model = folder / "model", place = folder / "place";
+  write_scripted_model(model, {{"<a>", "<b>"}}, "{{ messages[0].content }}", 1 << 16);
+  std::filesystem::create_directory(place);
+  const Input stopped{.interrupt_when = [&] { return !std::filesystem::is_empty(place); }};
+  const std::string gguf = place / "o.gguf", out = place / "folder";
+  for (const std::vector<std::string>& args : {std::vector<std::string>{"quantize", model, gguf},
+                                               {"convert", model, out},
+                                               {"merge", model, "-", gguf}}) {
+    const Ran ran = qw(args, stopped);
+    EXPECT_EQ(ran.status, 130) << args[0] << ": " << ran.err;
+    EXPECT_NE(ran.err.find("nothing was written"), std::string::npos) << args[0] << ": " << ran.err;
+    EXPECT_TRUE(std::filesystem::is_empty(place)) << args[0];
+  }
+}
+
+TEST(Convert, APlaceWithoutAFolderIsRefusedAtOnce) {
+  const TempFolder folder;
+  for (const char* command : {"quantize", "convert"}) {
+    const Ran ran = qw({command, "no-model-is-looked-for", folder / "no/such/o.gguf"});
+    EXPECT_EQ(ran.status, 1) << command;
+    EXPECT_NE(ran.err.find("no folder"), std::string::npos) << ran.err;
   }
 }
 

@@ -50,11 +50,16 @@ std::vector<std::string> environment(const Input& input, const fs::path& home) {
 void pump(const Input& input, pid_t child, Pipe& in, Pipe& out, Pipe& err, Ran& ran) {
   std::string_view rest = input.in;
   std::optional<Clock::time_point> interrupt_at;
+  bool interrupted = false;
   if (rest.empty()) close_end(in.write_end);
   while (out.read_end >= 0 || err.read_end >= 0) {
     std::array<pollfd, 3> fds{
         {{in.write_end, POLLOUT, 0}, {out.read_end, POLLIN, 0}, {err.read_end, POLLIN, 0}}};
     ::poll(fds.data(), fds.size(), 20);
+    if (!interrupted && input.interrupt_when && input.interrupt_when()) {
+      ::kill(child, SIGINT);
+      interrupted = true;
+    }
     if (interrupt_at && Clock::now() >= *interrupt_at) {
       ::kill(child, SIGINT);
       interrupt_at.reset();

@@ -25,11 +25,12 @@ struct Ran {
 struct Input {
   std::string in = {};
   std::map<std::string, std::string> env = {};
-  std::string out_path = {};          // stdout goes to this file instead ("/dev/full")
-  bool close_stdout = false;          // stdout is a pipe whose reader is gone
-  bool terminal_stdin = false;        // stdin is a terminal (nothing is typed)
-  bool terminal_stderr = false;       // stderr is a terminal
-  double interrupt_after_output = 0;  // seconds after the first byte of stdout: SIGINT
+  std::string out_path = {};                  // stdout goes to this file instead ("/dev/full")
+  bool close_stdout = false;                  // stdout is a pipe whose reader is gone
+  bool terminal_stdin = false;                // stdin is a terminal (nothing is typed)
+  bool terminal_stderr = false;               // stderr is a terminal
+  double interrupt_after_output = 0;          // seconds after the first byte of stdout: SIGINT
+  std::function<bool()> interrupt_when = {};  // SIGINT once this is true; asked every 20 ms
 };
 
 Ran qw(const std::vector<std::string>& args, const Input& input = {});

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "apps/commands/commands.h"
 #include "apps/forward_runner.h"
@@ -26,6 +27,7 @@ struct Options {
   std::string model, out;
   std::optional<std::string> to, type, imatrix, imatrix_text, save_imatrix;
   ModelFlags compute;
+  std::atomic<bool> stop = false;  // set by ctrl-C
 };
 
 std::vector<std::string> type_names() {
@@ -53,6 +55,7 @@ Result<quant::Imatrix> measure(Program& program, const Options& o) {
   {
     Progress progress(program.console(), program.console().text("ui.imatrix_progress"));
     for (int64_t w = 0; w < windows; ++w) {
+      if (o.stop.load()) return fail("export.stopped");
       progress.set(w, windows);
       const std::span window(ids.data() + w * n, static_cast<size_t>(n));
       if (open.tokenizer->adds_bos()) window[0] = *open.tokenizer->bos_id();
@@ -116,7 +119,7 @@ Result<quant::RequantiseReport> requantise(Program& program, const Options& o, c
   QW_TRY(const auto file, GgufFile::open(source));
   QW_TRY(const auto backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-  return quant::requantise_gguf(o.out, file, *backend, plan, shown_by(progress));
+  return quant::requantise_gguf(o.out, file, *backend, plan, shown_by(progress, o.stop));
 }
 
 // A file beside the result, which goes with the object.
@@ -139,7 +142,7 @@ class ScratchFile {
 Status write_float_gguf(Program& program, const Options& o, const fs::path& to, const OpenModel& open,
                         QuantFormat format, WeightRows& rows) {
   Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-  return export_gguf(to, open.checkpoint, format, rows, shown_by(progress));
+  return export_gguf(to, open.checkpoint, format, rows, shown_by(progress, o.stop));
 }
 
 // From anything that is no GGUF file: first all numbers as floats, which lose nothing, then those.
@@ -169,7 +172,7 @@ Result<quant::RequantiseReport> to_folder(Program& program, const Options& o, Qu
   open.model->visit(weights);
   WeightRows rows(weights.weights(), *open.backend);
   Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-  QW_TRY(export_folder(o.out, open.checkpoint, format, rows, shown_by(progress)));
+  QW_TRY(export_folder(o.out, open.checkpoint, format, rows, shown_by(progress, o.stop)));
   return counts_of(rows, format);
 }
 
@@ -181,6 +184,12 @@ Result<int> write_gguf_model(Program& program, const Options& o, const quant::Re
   const bool gguf = is_gguf(source);
   QW_TRY(const quant::RequantiseReport done,
          gguf ? requantise(program, o, source, plan) : folder_to_gguf(program, o, plan));
+  QW_TRY(report(program, o, recipe.name, done));
+  return kExitOk;
+}
+
+Result<int> write_folder_model(Program& program, const Options& o, const quant::Recipe& recipe) {
+  QW_TRY(const quant::RequantiseReport done, to_folder(program, o, recipe.base));
   QW_TRY(report(program, o, recipe.name, done));
   return kExitOk;
 }
@@ -205,7 +214,9 @@ Result<int> quantize_command(Program& program, Args args) {
   if (o.save_imatrix && !o.imatrix_text)
     return fail("cli.only_with", {{"option", "--save-imatrix"}, {"other", "--imatrix-text"}});
   QW_TRY(check_out(o.out));
-  return write_gguf_model(program, o, *quant::find_recipe(o.type.value_or("q4_k_m")));
+  const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
+  const quant::Recipe& recipe = *quant::find_recipe(o.type.value_or("q4_k_m"));
+  return unless_stopped(program.console(), write_gguf_model(program, o, recipe));
 }
 
 Result<int> convert_command(Program& program, Args args) {
@@ -224,10 +235,9 @@ Result<int> convert_command(Program& program, Args args) {
   if (!gguf && !traits(recipe.base).is_float)
     return fail("cli.only_with", {{"option", fmt::format("--type {}", recipe.name)}, {"other", "--to gguf"}});
   QW_TRY(check_out(o.out));
-  if (gguf) return write_gguf_model(program, o, recipe);
-  QW_TRY(const quant::RequantiseReport done, to_folder(program, o, recipe.base));
-  QW_TRY(report(program, o, recipe.name, done));
-  return kExitOk;
+  const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
+  return unless_stopped(program.console(),
+                        gguf ? write_gguf_model(program, o, recipe) : write_folder_model(program, o, recipe));
 }
 
 }  // namespace qw::apps

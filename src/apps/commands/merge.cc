@@ -16,6 +16,7 @@ struct Options {
   std::string model, adapter, out;
   std::optional<std::string> to, type;
   ModelFlags compute;
+  std::atomic<bool> stop = false;  // set by ctrl-C
 };
 
 bool adapter_alone(const Options& o) {
@@ -61,6 +62,22 @@ Result<int> write_adapter(Program& program, const Options& o, const OpenModel& o
   return kExitOk;
 }
 
+Result<int> write_model(Program& program, const Options& o) {
+  QW_TRY(const OpenModel open, open_model(program, o.model, o.compute, {.tokenizer = false}));
+  if (adapter_alone(o)) return write_adapter(program, o, open);
+  const QuantFormat format = o.type ? *format_named(*o.type) : usual_format(open.checkpoint);
+  WeightList weights;
+  open.model->visit(weights);
+  WeightRows rows(weights.weights(), *open.backend, open.adapter ? open.adapter->set : nullptr);
+  {
+    Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
+    const auto write = to_gguf(o) ? export_gguf : export_folder;
+    QW_TRY(write(o.out, open.checkpoint, format, rows, shown_by(progress, o.stop)));
+  }
+  QW_TRY(report(program, o, format, shapes_of(rows)));
+  return kExitOk;
+}
+
 }  // namespace
 
 Result<int> merge_command(Program& program, Args args) {
@@ -83,19 +100,8 @@ Result<int> merge_command(Program& program, Args args) {
     return fail("cli.missing_argument", {{"shown", "ADAPTER"}, {"command", "merge"}});
   QW_TRY(check_out(o.out));
   if (o.adapter != "-") o.compute.adapter = o.adapter;
-  QW_TRY(const OpenModel open, open_model(program, o.model, o.compute, {.tokenizer = false}));
-  if (adapter_alone(o)) return write_adapter(program, o, open);
-  const QuantFormat format = o.type ? *format_named(*o.type) : usual_format(open.checkpoint);
-  WeightList weights;
-  open.model->visit(weights);
-  WeightRows rows(weights.weights(), *open.backend, open.adapter ? open.adapter->set : nullptr);
-  {
-    Progress progress(program.console(), program.console().text("ui.writing", {{"file", o.out}}));
-    const auto write = to_gguf(o) ? export_gguf : export_folder;
-    QW_TRY(write(o.out, open.checkpoint, format, rows, shown_by(progress)));
-  }
-  QW_TRY(report(program, o, format, shapes_of(rows)));
-  return kExitOk;
+  const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
+  return unless_stopped(program.console(), write_model(program, o));
 }
 
 }  // namespace qw::apps
