@@ -44,7 +44,7 @@ TEST_F(ChatJournal, ReplayGivesTheConversation) {
   Conversation live;
   std::filesystem::path file;
   {
-    auto journal = Journal::create(folder_ / "chats", "m.gguf").value();
+    auto journal = Journal::create(folder_ / "chats", {"m.gguf", "a", "t"}).value();
     file = journal.file();
     both(journal, live, {{"t", "system"}, {"content", "Be brief.\nÄ你"}});
     turn(journal, live, "one", "1");
@@ -57,7 +57,9 @@ TEST_F(ChatJournal, ReplayGivesTheConversation) {
   Conversation replayed;
   const auto journal = Journal::open(file, replayed);
   ASSERT_TRUE(journal.has_value());
-  EXPECT_EQ(journal->model(), "m.gguf");
+  EXPECT_EQ(journal->origin().model, "m.gguf");
+  EXPECT_EQ(journal->origin().adapter, "a");
+  EXPECT_EQ(journal->origin().template_file, "t");
   EXPECT_EQ(replayed.system(), live.system());
   EXPECT_EQ(replayed.messages(), live.messages());
   EXPECT_EQ(replayed.messages(),
@@ -69,7 +71,7 @@ TEST_F(ChatJournal, EveryCutOfTheFileLoadsAndGoesOn) {
   Conversation live;
   std::filesystem::path file;
   {
-    auto journal = Journal::create(folder_, "m").value();
+    auto journal = Journal::create(folder_, {"m"}).value();
     file = journal.file();
     turn(journal, live, "q1", "a1");
     both(journal, live, {{"t", "user"}, {"content", "q2"}});
@@ -106,7 +108,7 @@ TEST_F(ChatJournal, EveryCutOfAToolTurnLoads) {
   Conversation live;
   std::filesystem::path file;
   {
-    auto journal = Journal::create(folder_, "m").value();
+    auto journal = Journal::create(folder_, {"m"}).value();
     file = journal.file();
     turn(journal, live, "q1", "a1");
     both(journal, live, {{"t", "user"}, {"content", "q2"}});
@@ -158,11 +160,11 @@ TEST_F(ChatJournal, LastIsTheNewestThatNobodyUses) {
   Conversation found;
   EXPECT_FALSE(Journal::open_last(folder_ / "none", found).value().has_value());
   Conversation a, b, empty;
-  auto first = std::make_optional(Journal::create(folder_, "m").value());
+  auto first = std::make_optional(Journal::create(folder_, {"m"}).value());
   turn(*first, a, "first", "1");
-  auto second = std::make_optional(Journal::create(folder_, "m").value());
+  auto second = std::make_optional(Journal::create(folder_, {"m"}).value());
   turn(*second, b, "second", "2");
-  const auto newest = Journal::create(folder_, "m").value();  // without a message
+  const auto newest = Journal::create(folder_, {"m"}).value();  // without a message
   const auto now = std::filesystem::file_time_type::clock::now();
   std::filesystem::last_write_time(first->file(), now - std::chrono::seconds(9));
   std::filesystem::last_write_time(second->file(), now - std::chrono::seconds(5));
@@ -207,7 +209,7 @@ TEST_F(ChatJournal, RecordsOutliveKill) {
   ASSERT_GE(child, 0);
   if (child == 0) {
     Conversation c;
-    auto journal = Journal::create(folder_, "m").value();
+    auto journal = Journal::create(folder_, {"m"}).value();
     (void)journal.append({{"t", "user"}, {"content", "q"}});
     (void)journal.append({{"t", "answer"}, {"keep", 0}, {"ids", {1}}});
     (void)journal.append({{"t", "delta"}, {"ids", {2}}, {"text", "half"}, {"reasoning", ""}});

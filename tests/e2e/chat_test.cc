@@ -174,6 +174,29 @@ TEST_F(ChatProgram, ContinueTakesTheLastConversationUp) {
   EXPECT_EQ(messages[2].at("content"), "second question");
 }
 
+TEST_F(ChatProgram, ContinueTakesTheAdapterAndTheTemplateUp) {
+  const TempFolder folder;
+  const std::string adapter = folder / "adapter";
+  fs::copy(QW_SOURCE_DIR "/tests/golden/data/adapters/qwen3_head", adapter);
+  const std::string jinja = folder.file("chat.jinja", "{% for m in messages %}{{ m.content }}\n{% endfor %}");
+  ASSERT_EQ(short_answers("first\n", {"--adapter", adapter, "--template", jinja}).status, 0);
+  const Json head = records("chat").at(0);
+  EXPECT_EQ(head.at("adapter"), adapter);
+  EXPECT_EQ(head.at("template"), jinja);
+  const std::vector<std::string> go_on = {"--continue", "--greedy", "--max-tokens", "4", "--quiet"};
+  EXPECT_EQ(pipe(go_on, "second\n").status, 0);
+  fs::rename(adapter, folder / "elsewhere");
+  const Ran gone = pipe(go_on, "third\n");
+  EXPECT_EQ(gone.status, 1);
+  EXPECT_NE(gone.err.find("--adapter " + adapter), std::string::npos) << gone.err;
+  std::vector<std::string> named = go_on;
+  named.insert(named.end(), {"--adapter", folder / "elsewhere"});
+  EXPECT_EQ(pipe(named, "third\n").status, 0);
+  std::vector<std::string> alone = go_on;
+  alone.push_back(kModel);
+  EXPECT_EQ(pipe(alone, "third\n").status, 0);
+}
+
 TEST_F(ChatProgram, TwoAtOnceKeepApart) {
   std::string lines[2];
   for (int i = 0; i < 12; ++i)

@@ -263,7 +263,7 @@ void Chat::record(const Json& record) {
   if (journal_failed_) return;
   const auto write = [&]() -> Status {
     if (!journal_) {
-      QW_TRY(journal_, Journal::create(options_.folder, model_.path));
+      QW_TRY(journal_, Journal::create(options_.folder, model_.origin));
     }
     return journal_->append(record);
   };

@@ -17,7 +17,7 @@ namespace qw::chat {
 
 // What the conversation runs on; everything outlives the Chat.
 struct ChatModel {
-  std::string path;  // written into journals, so that --continue finds the model
+  Origin origin;  // written into journals, so that --continue finds it
   const Tokenizer& tokenizer;
   const ChatRenderer& renderer;
   Engine& engine;

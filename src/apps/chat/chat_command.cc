@@ -92,6 +92,27 @@ Result<Past> find_past(const std::filesystem::path& folder) {
   return past;
 }
 
+std::string absolute_text(const std::filesystem::path& path) {
+  return path.empty() ? std::string() : std::filesystem::absolute(path).lexically_normal().string();
+}
+
+// The model of the past with what it ran with, which the command line may replace. Errors: chat.part_gone
+// (args option, file).
+Status take_up_origin(ChatFlags& flags, const chat::Origin& origin) {
+  flags.model = origin.model;
+  const auto take = [](std::optional<std::string>& flag, const std::string& file,
+                       const char* option) -> Status {
+    if (flag || file.empty()) return {};
+    std::error_code ec;
+    if (!std::filesystem::exists(file, ec))
+      return fail("chat.part_gone", {{"option", option}, {"file", file}});
+    flag = file;
+    return {};
+  };
+  QW_TRY(take(flags.compute.adapter, origin.adapter, "--adapter"));
+  return take(flags.template_file, origin.template_file, "--template");
+}
+
 // The model of a chat that names none: the one last used, else the one that came with qw, about which a line
 // says what larger one there could be; it may be had at once. Errors: cli.chat_no_model.
 Result<std::string> usual_model(Program& program) {
@@ -122,13 +143,14 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
                             .clock = tools::ClockSource::system()};
   QW_TRY(const OpenEngine opened, make_engine(program, flags, open));
   remember_model(open.checkpoint.path);
-  const chat::ChatModel model{
-      .path = std::filesystem::absolute(open.checkpoint.path).lexically_normal().string(),
-      .tokenizer = *open.tokenizer,
-      .renderer = renderer,
-      .engine = *opened.engine,
-      .stop_ids = open.checkpoint.generation.stop_ids,
-      .adapter = opened.adapter};
+  const chat::ChatModel model{.origin = {.model = absolute_text(open.checkpoint.path),
+                                         .adapter = absolute_text(flags.compute.adapter.value_or("")),
+                                         .template_file = absolute_text(flags.template_file.value_or(""))},
+                              .tokenizer = *open.tokenizer,
+                              .renderer = renderer,
+                              .engine = *opened.engine,
+                              .stop_ids = open.checkpoint.generation.stop_ids,
+                              .adapter = opened.adapter};
   chat::History history;
   if (terminal) {
     QW_TRY(history, chat::History::open(home / "chat_history.jsonl"));
@@ -158,7 +180,7 @@ Result<int> chat_command(Program& program, Args args) {
   Past past;
   if (flags.resume) {
     QW_TRY(past, find_past(home / "chats"));
-    if (!flags.model) flags.model = past.journal->model();
+    if (!flags.model) QW_TRY(take_up_origin(flags, past.journal->origin()));
   }
   if (!flags.model) {
     QW_TRY(flags.model, usual_model(program));

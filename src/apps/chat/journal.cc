@@ -14,6 +14,12 @@ namespace {
 
 constexpr int kVersion = 1;
 
+// "" where it is absent: older journals name the model alone.
+std::string member(const Json& record, const char* key) {
+  const auto it = record.find(key);
+  return it != record.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
 bool is_header(const Json& record) {
   return record.is_object() && record.contains("t") && record.at("t") == "chat" &&
          record.contains("version") && record.at("version") == kVersion && record.contains("model") &&
@@ -45,16 +51,18 @@ std::vector<std::filesystem::path> journals(const std::filesystem::path& folder)
 
 }  // namespace
 
-Result<Journal> Journal::create(const std::filesystem::path& folder, std::string_view model) {
+Result<Journal> Journal::create(const std::filesystem::path& folder, const Origin& origin) {
   std::random_device random;
   const std::string name = fmt::format("{}-{:08x}.jsonl", local_time("%Y-%m-%dT%H-%M-%S"), random());
   QW_TRY(Descriptor fd, open_append(folder / name));
   Journal journal(folder / name, std::move(fd));
   lock(journal.fd_, false);
-  journal.model_ = model;
+  journal.origin_ = origin;
   QW_TRY(journal.append({{"t", "chat"},
                          {"version", kVersion},
-                         {"model", model},
+                         {"model", origin.model},
+                         {"adapter", origin.adapter},
+                         {"template", origin.template_file},
                          {"created", local_time("%Y-%m-%dT%H:%M:%S")}}));
   return journal;
 }
@@ -101,7 +109,7 @@ Status Journal::replay(Conversation& conversation) {
       continue;
     }
     if (!is_header(*record)) return wrong(line);
-    model_ = record->at("model").get<std::string>();
+    origin_ = {member(*record, "model"), member(*record, "adapter"), member(*record, "template")};
     headed = true;
   }
   if (conversation.answering()) {

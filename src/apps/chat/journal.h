@@ -5,17 +5,24 @@
 
 #include <filesystem>
 #include <optional>
-#include <string_view>
+#include <string>
 
 #include "apps/chat/conversation.h"
 #include "apps/chat/files.h"
 
 namespace qw::chat {
 
+// What a conversation runs on: paths that are good from any folder; "": none.
+struct Origin {
+  std::string model;
+  std::string adapter = {};
+  std::string template_file = {};
+};
+
 class Journal {
  public:
-  // A new conversation; `model` is written into its first record. Errors: file.open, file.write.
-  static Result<Journal> create(const std::filesystem::path& folder, std::string_view model);
+  // A new conversation; `origin` is written into its first record. Errors: file.open, file.write.
+  static Result<Journal> create(const std::filesystem::path& folder, const Origin& origin);
   // The newest conversation of the folder that holds a message and that no other chat uses, replayed into
   // `conversation`; none where there is none. Errors as open().
   static Result<std::optional<Journal>> open_last(const std::filesystem::path& folder,
@@ -28,8 +35,7 @@ class Journal {
   Status append(const Json& record);
   void sync();
   const std::filesystem::path& file() const { return file_; }
-  // The model named in the first record.
-  const std::string& model() const { return model_; }
+  const Origin& origin() const { return origin_; }
 
  private:
   Journal(std::filesystem::path file, Descriptor fd) : file_(std::move(file)), fd_(std::move(fd)) {}
@@ -37,7 +43,7 @@ class Journal {
 
   std::filesystem::path file_;
   Descriptor fd_;
-  std::string model_;
+  Origin origin_;
 };
 
 }  // namespace qw::chat
