@@ -78,6 +78,13 @@ std::optional<fs::path> newest_checkpoint(const fs::path& folder) {
   return all.back();
 }
 
+std::optional<Json> checkpoint_state(const fs::path& folder, int64_t step) {
+  const Result<Json> saved = parse_json_file(folder / name_of(step) / kState);
+  if (!saved || !saved->is_object() || !saved->contains("state")) return std::nullopt;
+  const Json& state = saved->at("state");
+  return state.is_object() ? std::optional(state) : std::nullopt;
+}
+
 void forget_checkpoints_after(const fs::path& folder, int64_t step) {
   std::error_code ec;
   for (const fs::path& path : checkpoints(folder))

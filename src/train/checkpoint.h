@@ -18,6 +18,9 @@ Status save_checkpoint(const std::filesystem::path& folder, const Trainer& train
 // The newest checkpoint in `folder` (out/checkpoints); none where there is none.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& folder);
 
+// Trainer::state() of the checkpoint of `step` in `folder`; none where it is not there.
+std::optional<Json> checkpoint_state(const std::filesystem::path& folder, int64_t step);
+
 // Removes the checkpoints of steps after `step`: what a resumed run does again counts alone.
 void forget_checkpoints_after(const std::filesystem::path& folder, int64_t step);
 

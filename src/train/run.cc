@@ -18,6 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
+// Of best evaluations: the run may be killed, and go on from before the last one.
+constexpr int kKeepBest = 2;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -96,7 +99,7 @@ class Run {
     for (const auto& [name, value] : r.metrics) line["eval_" + name] = value;
     QW_TRY(log_.append(line));
     if (count_evaluation(r.loss) && config_.early_stop > 0)
-      QW_TRY(save_checkpoint(folder_.best(), trainer_, config_json_, backend_, 1));
+      QW_TRY(save_checkpoint(folder_.best(), trainer_, config_json_, backend_, kKeepBest));
     if (hooks_.on_eval) hooks_.on_eval(trainer_.done(), r);
     return {};
   }
@@ -117,11 +120,21 @@ class Run {
     return trainer_.done();
   }
   bool without_gain() const { return config_.early_stop > 0 && without_gain_ >= config_.early_stop; }
-  // The log tells a resumed run how its evaluations went. What is no number there was none: nan.
+  // The log tells a resumed run how its evaluations went. What is no number there was none: nan. The best one
+  // counts while its weights are there to go back to, and was measured on the data of today.
   void recall_evaluations() {
-    for (const Json& line : log_.lines())
-      if (const auto loss = line.find("eval_loss"); loss != line.end())
-        count_evaluation(loss->is_number() ? loss->get<double>() : std::numeric_limits<double>::quiet_NaN());
+    const Json data = trainer_.state()["eval_data"];
+    for (const Json& line : log_.lines()) {
+      const auto found = line.find("eval_loss");
+      if (found == line.end()) continue;
+      const double loss =
+          found->is_number() ? found->get<double>() : std::numeric_limits<double>::quiet_NaN();
+      if (!(loss < best_) || is_kept(line.at("step").get<int64_t>(), data)) count_evaluation(loss);
+    }
+  }
+  bool is_kept(int64_t step, const Json& data) const {
+    const auto kept = checkpoint_state(folder_.best(), step);
+    return kept && kept->value("eval_data", data) == data;
   }
 
   Status checkpoint() {

@@ -147,6 +147,7 @@ Json Trainer::state() const {
           {"epoch", order_.place().epoch},
           {"index", order_.place().index},
           {"data", fmt::format("{:016x}", parts_.data.digest())},
+          {"eval_data", parts_.eval_data ? fmt::format("{:016x}", parts_.eval_data->digest()) : ""},
           {"frozen", parts_.frozen_digest}};
 }
 

@@ -151,6 +151,44 @@ TEST_F(TrainTest, ARunWithEarlyStopEndsWithTheWeightsOfItsBestEvaluation) {
   EXPECT_NEAR(log("again").back()["eval_loss"].get<double>(), best, 1e-6);
 }
 
+// A run that was killed behind the evaluation of step 12 and goes on from step 11.
+struct KilledTest : TrainTest {
+  std::string text = read_file(config("killed",
+                                      "eval_every = 1\nearly_stop = 9\nkeep_checkpoints = 2\n"
+                                      "checkpoint_minutes = 0\neval_data = [\"" +
+                                          data + "\"]\n"))
+                         .value();
+
+  void SetUp() override {
+    ASSERT_EQ(qw({"train", folder.file("k.toml", text)}).status, 0);
+    ASSERT_EQ(log("killed").back()["step"], 12);
+    fs::remove_all(out("killed") + "/checkpoints/step-00000012");
+    // From here on it learns nothing good.
+    text.replace(text.find("lr = 0.003"), 10, "lr = 0.9");
+  }
+  // Whose weights the resumed run ends with.
+  Json best_step() const {
+    const Ran ran = qw({"train", folder.file("k.toml", text), "--resume", "--json"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.json()["best_step"];
+  }
+};
+
+TEST_F(KilledTest, GoesBackToTheBestEvaluationBeforeTheCheckpoint) {
+  EXPECT_EQ(best_step(), 11);
+}
+
+TEST_F(KilledTest, ForgetsAnEvaluationWhoseWeightsAreGone) {
+  fs::remove_all(out("killed") + "/best");
+  EXPECT_EQ(best_step(), 12);
+}
+
+TEST_F(KilledTest, ForgetsEvaluationsOnOtherData) {
+  const std::string other = folder.file("other.jsonl", chats(9));
+  text.replace(text.find("eval_data = [\"" + data), data.size() + 14, "eval_data = [\"" + other);
+  EXPECT_EQ(best_step(), 12);
+}
+
 TEST_F(TrainTest, AnAdapterGoesOnOverItsOwnModelOnly) {
   const fs::path model = folder / "model";
   fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
