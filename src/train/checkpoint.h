@@ -25,8 +25,8 @@ std::optional<Json> checkpoint_state(const std::filesystem::path& folder, int64_
 void forget_checkpoints_after(const std::filesystem::path& folder, int64_t step);
 
 // Errors: train.checkpoint_config (args file, key: what differs), train.checkpoint_tensor (file, tensor),
-// train.checkpoint_state (file, key), train.data_changed, train.model_changed (file); file.*, json.*,
-// safetensors.*.
+// train.checkpoint_state (file, key), train.data_changed, train.model_changed, train.other_changed (file);
+// file.*, json.*, safetensors.*.
 Status load_checkpoint(const std::filesystem::path& checkpoint, Trainer& trainer, const Json& config,
                        Backend& backend);
 

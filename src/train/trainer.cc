@@ -148,7 +148,8 @@ Json Trainer::state() const {
           {"index", order_.place().index},
           {"data", fmt::format("{:016x}", parts_.data.digest())},
           {"eval_data", parts_.eval_data ? fmt::format("{:016x}", parts_.eval_data->digest()) : ""},
-          {"frozen", parts_.frozen_digest}};
+          {"frozen", parts_.frozen_digest},
+          {"other", parts_.other_digest}};
 }
 
 Status Trainer::restore(const Json& state,
@@ -159,6 +160,8 @@ Status Trainer::restore(const Json& state,
   if (!state.contains("data") || state["data"] != fmt::format("{:016x}", parts_.data.digest()))
     return fail("train.data_changed");
   if (state.value("frozen", Json("")) != parts_.frozen_digest) return fail("train.model_changed");
+  if (state.value("other", Json(parts_.other_digest)) != parts_.other_digest)
+    return fail("train.other_changed");
   const DataPlace place{state["epoch"].get<int64_t>(), state["index"].get<int64_t>()};
   if (place.index > parts_.data.n_samples()) return fail("train.checkpoint_state", {{"key", "index"}});
   for (const auto& [name, tensor] : tensors()) QW_TRY(load(name, tensor));

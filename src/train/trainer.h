@@ -40,6 +40,8 @@ struct TrainerParts {
   const Dataset* eval_data = nullptr;
   // Of the weights that do not learn, "" where all do: a resumed run must have the same below its adapter.
   std::string frozen_digest = {};
+  // Of the teacher or the reference, "" where there is none of its own.
+  std::string other_digest = {};
 };
 
 class Trainer {

@@ -207,6 +207,23 @@ TEST_F(TrainTest, AnAdapterGoesOnOverItsOwnModelOnly) {
   EXPECT_NE(ran.err.find("below the adapter"), ran.err.npos) << ran.err;
 }
 
+TEST_F(TrainTest, ATeacherMustStayTheSame) {
+  const fs::path teacher = folder / "teacher";
+  fs::copy(kModels + "qwen3_untied", teacher, fs::copy_options::recursive);
+  std::string text = read_file(config("taught", "teacher = \"" + teacher.string() + "\"\n")).value();
+  text.replace(text.find("\"sft\""), 5, "\"distill\"");
+  const std::string toml = folder.file("t.toml", text);
+  const Ran first = qw({"train", toml});
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(qw({"train", toml, "--resume"}).status, 0);
+  ASSERT_EQ(qw({"train", config("other", "", "qwen3_untied")}).status, 0);
+  fs::copy(out("other") + "/model.safetensors", teacher / "model.safetensors",
+           fs::copy_options::overwrite_existing);
+  const Ran ran = qw({"train", toml, "--resume"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.err.find("teacher"), ran.err.npos) << ran.err;
+}
+
 TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   const fs::path model = folder / "model";
   fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);

@@ -280,9 +280,8 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
 namespace {
 
 // Of one row of every weight: another model at the same path has other numbers everywhere.
-std::string digest_of_frozen(const TrainSetup& s) {
-  if (!s.adapter) return {};
-  WeightRows rows(s.all, *s.backend);
+std::string digest_of(const std::vector<Weight*>& weights, Backend& backend) {
+  WeightRows rows(weights, backend);
   uint64_t digest = 0;
   std::vector<float> row;
   for (size_t i = 0; i < rows.items().size(); ++i) {
@@ -295,6 +294,13 @@ std::string digest_of_frozen(const TrainSetup& s) {
   return fmt::format("{:016x}", digest);
 }
 
+std::string digest_of_other(const TrainSetup& s) {
+  if (s.other == nullptr || s.other == s.model) return {};
+  WeightList list;
+  s.other->visit(list);
+  return digest_of(list.weights(), *s.backend);
+}
+
 }  // namespace
 
 Status make_trainer(TrainSetup& s, const TrainConfig& config) {
@@ -304,7 +310,8 @@ Status make_trainer(TrainSetup& s, const TrainConfig& config) {
                             .weights = s.learning,
                             .objective = make_objective(s, config, s.data, generate),
                             .data = s.data,
-                            .frozen_digest = digest_of_frozen(s)};
+                            .frozen_digest = s.adapter ? digest_of(s.all, *s.backend) : "",
+                            .other_digest = digest_of_other(s)};
   if (!config.eval_data.empty()) {
     parts.eval_objective = make_objective(s, config, s.eval_data, generate);
     parts.eval_data = &s.eval_data;
