@@ -217,10 +217,12 @@ TEST(Eval, AnIdThatTheModelLacksFailsItsItemAlone) {
   std::filesystem::copy(kModel, model);
   Json tokenizer = parsed_file(model / "tokenizer.json");
   Json far = tokenizer["added_tokens"].back();
-  far["id"] = parsed_file(model / "config.json")["vocab_size"];
-  far["content"] = "<far>";
-  far["special"] = false;
-  tokenizer["added_tokens"].push_back(far);
+  const int vocab = parsed_file(model / "config.json")["vocab_size"].get<int>();
+  for (int id = far["id"].get<int>() + 1; id <= vocab; ++id) {
+    far["id"] = id;
+    far["content"] = id == vocab ? "<far>" : "<far" + std::to_string(id) + ">";
+    tokenizer["added_tokens"].push_back(far);
+  }
   std::ofstream(model / "tokenizer.json") << tokenizer.dump();
   const auto results = results_of(model, folder,
                                   {choice_item("far", "the <far>"),
