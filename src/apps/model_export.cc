@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/interrupts.h"
+#include "apps/sentence_files.h"
 #include "apps/tokenizer_files.h"
 #include "io/gguf_export.h"
 #include "io/hf_folder_writer.h"
@@ -57,6 +58,11 @@ Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoin
                      .name = checkpoint.name,
                      .format = format};
   QW_TRY(plan.tokenizer, tokenizer_for_gguf(checkpoint));
+  plan.pooling_type = checkpoint.pooling_type;
+  if (checkpoint.kind == CheckpointKind::hf_folder && has_sentence_setup(checkpoint.path)) {
+    QW_TRY(const SentenceSetup setup, read_sentence_setup(checkpoint.path));
+    plan.pooling_type = ggml_pooling_type(setup.pooling);
+  }
   return write_gguf(out, plan, rows, progress);
 }
 

@@ -11,6 +11,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxBytes = size_t{1} << 20;
+constexpr const char* kModules = "modules.json";
 
 // Errors: config.type, where the file holds something else than `type`.
 Result<Json> read_json(const fs::path& file, Json::value_t type) {
@@ -87,11 +88,20 @@ Result<Pooling> ggml_pooling(int64_t type) {
   return fail("embed.pooling", {{"found", type}});
 }
 
+int64_t ggml_pooling_type(Pooling pooling) {
+  return pooling == Pooling::mean ? 1 : pooling == Pooling::first ? 2 : 3;
+}
+
+bool has_sentence_setup(const fs::path& folder) {
+  std::error_code ec;
+  return fs::exists(folder / kModules, ec);
+}
+
 Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
   SentenceSetup out;
   std::error_code ec;
-  const fs::path modules_file = folder / "modules.json";
-  if (fs::exists(modules_file, ec)) {
+  const fs::path modules_file = folder / kModules;
+  if (has_sentence_setup(folder)) {
     QW_TRY(const Json modules, read_json(modules_file, Json::value_t::array));
     out.normalize = false;
     for (const Json& m : modules) {

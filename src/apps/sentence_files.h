@@ -26,8 +26,11 @@ struct SentenceSetup {
 // config.type, config.range (args file, key, …), json.*.
 Result<SentenceSetup> read_sentence_setup(const std::filesystem::path& folder);
 
-// Of A.pooling_type in a GGUF file. Errors: embed.pooling (args found).
+// Of A.pooling_type in a GGUF file, and back. Errors: embed.pooling (args found).
 Result<Pooling> ggml_pooling(int64_t type);
+int64_t ggml_pooling_type(Pooling pooling);
+// Whether the folder has a modules.json: that it is an embedding model.
+bool has_sentence_setup(const std::filesystem::path& folder);
 
 std::optional<Pooling> pooling_named(std::string_view name);  // last, mean, first
 

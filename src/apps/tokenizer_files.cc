@@ -67,9 +67,14 @@ Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkp
   };
   out.bos = id("bos_token");
   out.eos = id("eos_token");
+  out.eot = id("eot_token");
   out.unknown = id("unk_token");
   out.padding = id("pad_token");
   if (!out.eos && !checkpoint.generation.stop_ids.empty()) out.eos = checkpoint.generation.stop_ids.front();
+  // A text's end that is not the answers' end.
+  const bool ends = data->add_eos.value_or(false) && !checkpoint.generation.stop_ids.empty();
+  if (ends && !out.eot && checkpoint.generation.stop_ids.front() != out.eos)
+    out.eot = checkpoint.generation.stop_ids.front();
   out.add_bos = data->add_bos;
   out.add_eos = data->add_eos.value_or(false);
   if (data->nfc.value_or(false)) out.nfc = true;

@@ -345,6 +345,10 @@ class ModelWriter {
   std::vector<std::byte> bytes_;
 };
 
+void add_pooling(GgufMetadata& m, const std::string& architecture, int64_t type) {
+  m.u32(architecture + ".pooling_type", static_cast<uint32_t>(type));
+}
+
 }  // namespace
 
 int64_t rotary_source_row(int64_t row, int64_t head_rows) {
@@ -379,6 +383,7 @@ Status write_gguf(const std::filesystem::path& file, const GgufModelPlan& plan, 
     metadata.u32("general.quantization_version", 2);
   }
   QW_TRY(const std::vector<PlannedTensor> tensors, plan_tensors(plan, rows));
+  if (plan.pooling_type) add_pooling(metadata, hybrid.empty() ? words.type : hybrid, *plan.pooling_type);
   if (plan.tokenizer) add_tokenizer(metadata, *plan.tokenizer, words.vocab);
 
   std::vector<GgufTensorPlan> plans;

@@ -16,11 +16,12 @@
 namespace qw {
 
 struct GgufModelPlan {
-  Json config;                             // of a model that make_model takes, either spelling
-  GenerationDefaults generation;           // sampling defaults
-  std::optional<GgufTokenizer> tokenizer;  // none: the file has none
-  std::string name;                        // general.name
-  QuantFormat format = QuantFormat::bf16;  // of the matrices: f32, f16, bf16, q8_0
+  Json config;                               // of a model that make_model takes, either spelling
+  GenerationDefaults generation;             // sampling defaults
+  std::optional<GgufTokenizer> tokenizer;    // none: the file has none
+  std::string name;                          // general.name
+  std::optional<int64_t> pooling_type = {};  // of an embedding model: ggml's number
+  QuantFormat format = QuantFormat::bf16;    // of the matrices: f32, f16, bf16, q8_0
 };
 
 // Errors: gguf.cannot_hold (args key, found: a config that GGUF or llama.cpp has no words for);

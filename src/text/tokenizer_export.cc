@@ -154,12 +154,19 @@ Result<GgufTokenizerData> export_to_gguf(const Tokenizer& tokenizer) {
   }
   for (const auto& [left, right] : bpe.merges())
     out.merges.push_back(fmt::format("{} {}", bpe.spelling(left), bpe.spelling(right)));
+  // GGUF can only say that its EOS ends a text: as llama.cpp's converter, the token that ends texts becomes
+  // that one, and what ended answers the end of a turn.
+  const auto eos = tokenizer.eos_id();
+  const bool other_end = parts.end_id && parts.end_id != eos;
   for (const auto& [name, content] : parts.named)
-    if (const auto id = tokenizer.id_of(content)) out.named_ids.emplace_back(name, *id);
+    if (const auto id = tokenizer.id_of(content); id && !(other_end && name == "eos_token"))
+      out.named_ids.emplace_back(name, *id);
+  if (other_end) out.named_ids.emplace_back("eos_token", *parts.end_id);
+  if (other_end && eos) out.named_ids.emplace_back("eot_token", *eos);
   if (parts.bos_id && !tokenizer.named_token("bos_token"))
     out.named_ids.emplace_back("bos_token", *parts.bos_id);
   out.add_bos = parts.adds_bos;
-  out.add_eos = parts.end_id && parts.end_id == tokenizer.eos_id();
+  out.add_eos = parts.end_id.has_value();
   out.nfc = parts.nfc;
   out.chat_templates = parts.chat_templates;
   return out;

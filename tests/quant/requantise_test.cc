@@ -87,10 +87,11 @@ TEST(Requantise, KeepsAllButTheMatricesAndThoseToo) {
   int64_t last = 0;
   const auto report =
       requantise_gguf(folder.path / "out.gguf", in, *backend, {.recipe = find_recipe("q4_k_s"), .threads = 2},
-                      [&](int64_t done, int64_t total) {
+                      [&](int64_t done, int64_t total) -> Status {
                         EXPECT_GT(done, last);
                         EXPECT_LE(done, total);
                         last = done;
+                        return {};
                       })
           .value();
   const auto out = GgufFile::open(folder.path / "out.gguf").value();
