@@ -28,11 +28,11 @@ QuantFormat usual_format(const Checkpoint& checkpoint) {
   return best;
 }
 
-Status check_out(const std::filesystem::path& out) {
+Status check_out(const std::filesystem::path& out, bool one_file) {
   namespace fs = std::filesystem;
   std::error_code ec;
-  const fs::path folder = (out.has_filename() ? out : out.parent_path()).parent_path();
-  if (!folder.empty() && !fs::is_directory(folder, ec))
+  const fs::path folder = out.parent_path();
+  if (one_file && !folder.empty() && !fs::is_directory(folder, ec))
     return fail("merge.no_folder", {{"folder", folder.string()}});
   if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
   return fail("merge.out_exists", {{"file", out.string()}});
@@ -59,10 +59,10 @@ Status export_gguf(const std::filesystem::path& out, const Checkpoint& checkpoin
                      .format = format};
   QW_TRY(plan.tokenizer, tokenizer_for_gguf(checkpoint));
   plan.pooling_type = checkpoint.pooling_type;
-  if (checkpoint.kind == CheckpointKind::hf_folder && has_sentence_setup(checkpoint.path)) {
-    QW_TRY(const SentenceSetup setup, read_sentence_setup(checkpoint.path));
-    plan.pooling_type = ggml_pooling_type(setup.pooling);
-  }
+  if (checkpoint.kind == CheckpointKind::hf_folder && has_sentence_setup(checkpoint.path))
+    // Of modules that qw embed does not know, such as a ranker's, GGUF says nothing.
+    if (const auto setup = read_sentence_setup(checkpoint.path))
+      plan.pooling_type = ggml_pooling_type(setup->pooling);
   return write_gguf(out, plan, rows, progress);
 }
 

@@ -66,7 +66,6 @@ Result<fs::path> resolve_model(std::string_view model) {
   std::error_code error;
   const bool has_slash = model.find('/') != model.npos;
   if (has_slash ? fs::exists(path, error) : fs::is_regular_file(path, error)) return path;
-  if (has_slash && !hub::looks_like_name(model)) return fail("model.no_path", {{"model", model}});
   QW_TRY(const fs::path home, qw_home());
   const hub::Store store(home / "models");
   if (!has_slash)
@@ -74,7 +73,8 @@ Result<fs::path> resolve_model(std::string_view model) {
       if (fs::exists(candidate, error)) return candidate;
   QW_TRY(const std::optional<fs::path> pulled, find_pulled(store, model));
   if (pulled) return *pulled;
-  if (has_slash) return fail("model.not_pulled", {{"model", model}});
+  if (has_slash)
+    return fail(hub::looks_like_name(model) ? "model.not_pulled" : "model.no_path", {{"model", model}});
   if (fs::exists(fs::path(".") / path, error)) return fs::path(".") / path;
   return fail("model.no_name",
               {{"model", model}, {"folder", store.models().string()}, {"known", names_in(store)}});

@@ -1,5 +1,7 @@
 #include "apps/sentence_files.h"
 
+#include <fmt/format.h>
+
 #include <limits>
 
 #include "base/json.h"
@@ -125,6 +127,26 @@ Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
   if (const auto it = config.find("default_prompt_name"); it != config.end() && it->is_string())
     out.default_prompt = it->get<std::string>();
   return out;
+}
+
+std::map<std::string, std::string> sentence_files(Pooling pooling, int64_t width) {
+  Json modules = Json::array();
+  const auto add = [&](const char* path, const char* kind) {
+    const std::string place = std::to_string(modules.size());
+    modules.push_back({{"idx", modules.size()},
+                       {"name", place},
+                       {"path", path},
+                       {"type", fmt::format("sentence_transformers.models.{}", kind)}});
+  };
+  add("", "Transformer");
+  add("1_Pooling", "Pooling");
+  add("2_Normalize", "Normalize");
+  const Json settings{{"word_embedding_dimension", width},
+                      {"pooling_mode_cls_token", pooling == Pooling::first},
+                      {"pooling_mode_mean_tokens", pooling == Pooling::mean},
+                      {"pooling_mode_lasttoken", pooling == Pooling::last},
+                      {"include_prompt", true}};
+  return {{kModules, modules.dump(2) + "\n"}, {"1_Pooling/config.json", settings.dump(2) + "\n"}};
 }
 
 }  // namespace qw::apps

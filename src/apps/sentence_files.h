@@ -32,6 +32,9 @@ int64_t ggml_pooling_type(Pooling pooling);
 // Whether the folder has a modules.json: that it is an embedding model.
 bool has_sentence_setup(const std::filesystem::path& folder);
 
+// modules.json and what it names, by file name, for a model of `width` numbers a token.
+std::map<std::string, std::string> sentence_files(Pooling pooling, int64_t width);
+
 std::optional<Pooling> pooling_named(std::string_view name);  // last, mean, first
 
 }  // namespace qw::apps

@@ -1,6 +1,7 @@
 #include "apps/tokenizer_files.h"
 
 #include "apps/paths.h"
+#include "apps/sentence_files.h"
 #include "text/tokenizer_export.h"
 
 namespace qw::apps {
@@ -94,6 +95,9 @@ Result<std::map<std::string, std::string>> folder_files(const Checkpoint& checkp
     QW_TRY(const Tokenizer tokenizer, checkpoint_tokenizer(checkpoint));
     QW_TRY(files, export_to_folder(tokenizer));
   }
+  if (checkpoint.pooling_type)
+    if (const auto pooling = ggml_pooling(*checkpoint.pooling_type))
+      files.merge(sentence_files(*pooling, checkpoint.config.value("hidden_size", int64_t{0})));
   const GenerationDefaults& g = checkpoint.generation;
   Json json = Json::object();
   if (!g.stop_ids.empty()) json["eos_token_id"] = g.stop_ids;

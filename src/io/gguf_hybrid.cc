@@ -30,6 +30,7 @@ constexpr std::array<Architecture, 3> kArchitectures{
 // Below "A.", read here or harmless.
 constexpr auto kKnownKeys = std::to_array<std::string_view>({
     "vocab_size",
+    "pooling_type",  // qw embed's own matter
     "embedding_length",
     "feed_forward_length",
     "block_count",

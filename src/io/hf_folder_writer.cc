@@ -59,10 +59,8 @@ Status write_at(const fs::path& file, std::string_view content) {
 }
 
 Status copy_files(const HfFolderPlan& plan, const fs::path& to) {
-  constexpr auto kOptions =
-      fs::directory_options::follow_directory_symlink | fs::directory_options::skip_permission_denied;
   std::error_code ec;
-  fs::recursive_directory_iterator it(plan.files_from, kOptions, ec);
+  fs::recursive_directory_iterator it(plan.files_from, fs::directory_options::follow_directory_symlink, ec);
   for (const fs::recursive_directory_iterator end; !ec && it != end; it.increment(ec)) {
     if (it.depth() > 0) it.disable_recursion_pending();
     std::error_code one;
@@ -71,6 +69,8 @@ Status copy_files(const HfFolderPlan& plan, const fs::path& to) {
     QW_TRY(const std::string content, read_file(it->path(), kMaxCopied));
     QW_TRY(write_at(to / name, content));
   }
+  if (ec && !plan.files_from.empty())
+    return fail("file.open", {{"file", plan.files_from.string()}, {"reason", ec.message()}});
   for (const auto& [name, content] : plan.files) QW_TRY(write_at(to / name, content));
   return {};
 }

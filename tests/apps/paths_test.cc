@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <fstream>
 
+#include "hub/store.h"
+
 namespace qw::apps {
 namespace {
 
@@ -52,6 +54,20 @@ TEST_F(Paths, WhatIsNotThereIsSaid) {
   EXPECT_EQ(name.error().code(), "model.no_name");
   EXPECT_EQ(name.error().arg("known"), "both.gguf, named.gguf, store-folder");
   EXPECT_EQ(resolve_model("").error().code(), "cli.empty_model");
+}
+
+// What model.several lists are keys: each names its model.
+TEST_F(Paths, AKeyOfTheStoreNamesItsModel) {
+  const std::string key = "url/example.org/my file.gguf.0123abcd";
+  const fs::path stored = folder_ / "home/models" / key;
+  fs::create_directories(stored);
+  std::ofstream(stored / "my file.gguf") << "GGUF";
+  hub::Record record{.name = "https://example.org/my file.gguf", .source = "url"};
+  record.model_file = "my file.gguf";
+  record.files = {{.path = "my file.gguf", .size = 4}};
+  ASSERT_TRUE(hub::write_record(stored, record));
+  EXPECT_EQ(resolve_model(key), stored / "my file.gguf");
+  EXPECT_EQ(resolve_model("url/example.org/other.gguf.0123abcd").error().code(), "model.no_path");
 }
 
 TEST_F(Paths, HomeFollowsTheVariables) {

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "io/gguf_writer.h"
 #include "tests/e2e/process.h"
 
@@ -134,6 +137,10 @@ TEST(Embed, AGgufFileSaysItsPoolingItself) {
   const TempFolder folder;
   const std::string plain = (folder / "plain.gguf").string();
   ASSERT_EQ(qw({"convert", model("embedding"), plain, "--type", "f32"}).status, 0);
+  const std::string averaged = folder / "averaged", of_means = folder / "averaged.gguf";
+  std::filesystem::copy(model("embedding"), averaged, std::filesystem::copy_options::recursive);
+  std::ofstream(averaged + "/1_Pooling/config.json") << R"({"pooling_mode_mean_tokens": true})";
+  ASSERT_EQ(qw({"convert", averaged, of_means, "--type", "f32"}).status, 0);
   folder.file("modules.json", "not of this model");
   const RunsIn there(folder.path());
   const std::string text = texts(expected("embedding")["texts"])[0];
@@ -147,6 +154,10 @@ TEST(Embed, AGgufFileSaysItsPoolingItself) {
   expect_near(last, expected("embedding")["last"][0], 1e-4, "last");
   EXPECT_NE(mean, last);
   EXPECT_EQ(vector(plain), last);
+  EXPECT_EQ(vector(of_means), mean);
+  const std::string back = folder / "back";
+  ASSERT_EQ(qw({"convert", of_means, back, "--type", "f32"}).status, 0);
+  expect_near(vector(back), mean, 1e-5, "a folder again");
   for (const auto& [type, want] : {std::pair(1U, mean), {3U, last}}) {
     const std::string file = (folder / fmt::format("{}.gguf", type)).string();
     add_pooling(plain, file, type);

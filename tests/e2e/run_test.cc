@@ -2,6 +2,8 @@
 
 #include "base/mmap.h"
 #include "tests/e2e/process.h"
+#include "tests/e2e/pty.h"
+#include "tests/e2e/scripted_model.h"
 
 namespace qw::e2e {
 namespace {
@@ -269,6 +271,18 @@ TEST(Run, FailuresAreStatus1) {
   const TempFolder folder;
   EXPECT_EQ(qw({"run", folder.path().string(), "Hello"}).status, 1);
   EXPECT_EQ(qw({"run", folder.file("x.gguf", "GGUFnonsense"), "Hello"}).status, 1);
+}
+
+// What a model writes may hold sequences that recolour, retitle or rewrite a screen.
+TEST(Run, AnswersDoNotSteerTheTerminal) {
+  if (!have_terminals()) GTEST_SKIP() << "no pseudo-terminal can be had here";
+  const TempFolder folder;
+  const std::string model = folder / "model", answer = "\x1b[31mred";
+  write_scripted_model(model, {{"<go>", answer}, {answer, "<|im_end|>"}}, "<go>");
+  PtyProgram p({"run", model, "hello", "--greedy"}, {});
+  EXPECT_TRUE(p.expect("[31mred")) << p.shown();
+  EXPECT_EQ(p.wait(), 0);
+  EXPECT_NE(qw({"run", model, "hello", "--greedy"}).out.find(answer), std::string::npos);  // a pipe gets all
 }
 
 }  // namespace

@@ -466,6 +466,7 @@ TEST_F(PullTest, GgufFilesWithoutAQuantisationOfTheirOwnDoNotReplaceEachOther) {
   }
   EXPECT_EQ(names.size(), 3U);
   EXPECT_EQ(store_.list().size(), 4U);
+  EXPECT_EQ(store_.matches("o/Many:Q4_0").size(), 2U);  // what was asked for finds both
 }
 
 TEST_F(PullTest, AnAddress) {

@@ -96,6 +96,12 @@ std::string absolute_text(const std::filesystem::path& path) {
   return path.empty() ? std::string() : std::filesystem::absolute(path).lexically_normal().string();
 }
 
+// The same of a file that will be there again: no pipe.
+std::string lasting_text(const std::filesystem::path& path) {
+  std::error_code ec;
+  return std::filesystem::is_regular_file(path, ec) ? absolute_text(path) : std::string();
+}
+
 // The model of the past with what it ran with, which the command line may replace. Errors: chat.part_gone
 // (args option, file).
 Status take_up_origin(ChatFlags& flags, const chat::Origin& origin) {
@@ -145,7 +151,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
   remember_model(open.checkpoint.path);
   const chat::ChatModel model{.origin = {.model = absolute_text(open.checkpoint.path),
                                          .adapter = absolute_text(flags.compute.adapter.value_or("")),
-                                         .template_file = absolute_text(flags.template_file.value_or(""))},
+                                         .template_file = lasting_text(flags.template_file.value_or(""))},
                               .tokenizer = *open.tokenizer,
                               .renderer = renderer,
                               .engine = *opened.engine,

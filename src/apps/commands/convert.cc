@@ -213,7 +213,7 @@ Result<int> quantize_command(Program& program, Args args) {
     return fail("cli.exclusive", {{"option", "--imatrix"}, {"other", "--imatrix-text"}});
   if (o.save_imatrix && !o.imatrix_text)
     return fail("cli.only_with", {{"option", "--save-imatrix"}, {"other", "--imatrix-text"}});
-  QW_TRY(check_out(o.out));
+  QW_TRY(check_out(o.out, true));
   const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
   const quant::Recipe& recipe = *quant::find_recipe(o.type.value_or("q4_k_m"));
   return unless_stopped(program.console(), write_gguf_model(program, o, recipe));
@@ -234,7 +234,7 @@ Result<int> convert_command(Program& program, Args args) {
   const quant::Recipe& recipe = *quant::find_recipe(o.type.value_or("bf16"));
   if (!gguf && !traits(recipe.base).is_float)
     return fail("cli.only_with", {{"option", fmt::format("--type {}", recipe.name)}, {"other", "--to gguf"}});
-  QW_TRY(check_out(o.out));
+  QW_TRY(check_out(o.out, gguf));
   const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
   return unless_stopped(program.console(),
                         gguf ? write_gguf_model(program, o, recipe) : write_folder_model(program, o, recipe));

@@ -1,4 +1,5 @@
 // qw run: one answer to one prompt. Test: tests/e2e/run_test.cc, tests/e2e/smollm2_test.cc
+#include "apps/chat/graphemes.h"
 #include "apps/chat_prompt.h"
 #include "apps/commands/commands.h"
 #include "apps/generate.h"
@@ -253,8 +254,10 @@ std::string stats_text(const Console& console, const Answer& a, const Stats& s) 
 
 // The answer as it comes: text to stdout, reasoning to stderr, dim, where that is a terminal.
 Status show(Console& console, bool dim_reasoning, const OutputDelta& delta) {
-  if (dim_reasoning && !delta.reasoning.empty()) console.write_err("\x1b[2m" + delta.reasoning + "\x1b[0m");
-  return delta.text.empty() ? Status() : console.write(delta.text);
+  if (dim_reasoning && !delta.reasoning.empty())
+    console.write_err(fmt::format("\x1b[2m{}\x1b[0m", chat::printable(delta.reasoning)));
+  if (delta.text.empty()) return {};
+  return console.write(console.out_is_terminal() ? chat::printable(delta.text) : delta.text);
 }
 
 Result<int> answer(Program& program, const Options& o, OpenModel& open, const Prompt& prompt) {

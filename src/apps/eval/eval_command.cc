@@ -87,12 +87,14 @@ class Run {
  public:
   Run(std::optional<eval::ResultFile> file, const std::vector<eval::TaskFile>& tasks)
       : file_(std::move(file)) {
-    std::set<std::string> finished;
     if (file_)
       for (const Json& result : file_->found()) {
         const bool named = result.contains("task") && result.at("task").is_number_unsigned() &&
                            result.contains("id") && result.at("id").is_string();
-        if (named)
+        // What memory was too short for is tried again.
+        const Json code = result.value("code", Json());
+        const bool short_of_memory = code.is_string() && code.get<std::string>().starts_with("memory.");
+        if (named && !short_of_memory)
           results_[key_of(result.at("task").get<size_t>(), result.at("id").get<std::string>())] = &result;
       }
     for (size_t t = 0; t < tasks.size(); ++t)
