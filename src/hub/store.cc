@@ -12,6 +12,7 @@
 
 #include "base/mmap.h"
 #include "base/rng.h"
+#include "hub/select.h"
 #include "hub/url.h"
 
 namespace qw::hub {
@@ -220,9 +221,8 @@ std::vector<StoredModel> Store::matches(std::string_view text) const {
     const bool named = base == wanted || base.substr(base.rfind('/') + 1) == wanted;
     const std::string full = std::string(parts.source).append(base);
     // Where several files have a quantisation, their names say more than was asked for.
-    const size_t colon = name.rfind(':');
-    const bool quantised = model.record && !model.record->quant.empty() && colon != name.npos;
-    const std::string by_quant = quantised ? name.substr(0, colon + 1) + lower(model.record->quant) : name;
+    const std::string quant = model.record ? lower(quant_of(model.record->model_file)) : std::string();
+    const std::string by_quant = quant.empty() ? full : fmt::format("{}:{}", full, quant);
     if (lower(model.key) == wanted || name == wanted || name == canonical)
       exact.push_back(std::move(model));
     else if (named || full == wanted || full == canonical || by_quant == wanted || by_quant == canonical)

@@ -62,7 +62,9 @@ TEST_F(Paths, AKeyOfTheStoreNamesItsModel) {
   const fs::path stored = folder_ / "home/models" / key;
   fs::create_directories(stored);
   std::ofstream(stored / "my file.gguf") << "GGUF";
-  hub::Record record{.name = "https://example.org/my file.gguf", .source = "url"};
+  hub::Record record;
+  record.name = "https://example.org/my file.gguf";
+  record.source = "url";
   record.model_file = "my file.gguf";
   record.files = {{.path = "my file.gguf", .size = 4}};
   ASSERT_TRUE(hub::write_record(stored, record));
