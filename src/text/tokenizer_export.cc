@@ -73,7 +73,7 @@ std::vector<std::pair<std::string, int32_t>> vocabulary(const text::Bpe& bpe,
   return out;
 }
 
-std::string quoted(const std::string& text) {
+std::string json_quoted(const std::string& text) {
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -87,12 +87,12 @@ std::string model_json(const text::Bpe& bpe, const std::vector<AddedToken>& adde
       bpe.ignores_merges());
   bool first = true;
   for (const auto& [spelling, id] : vocabulary(bpe, added))
-    out += fmt::format("{}\n      {}: {}", std::exchange(first, false) ? "" : ",", quoted(spelling), id);
+    out += fmt::format("{}\n      {}: {}", std::exchange(first, false) ? "" : ",", json_quoted(spelling), id);
   out += "\n    },\n    \"merges\": [";
   first = true;
   for (const auto& [left, right] : bpe.merges())
     out += fmt::format("{}\n      [{}, {}]", std::exchange(first, false) ? "" : ",",
-                       quoted(bpe.spelling(left)), quoted(bpe.spelling(right)));
+                       json_quoted(bpe.spelling(left)), json_quoted(bpe.spelling(right)));
   return out + "\n    ]\n  }";
 }
 

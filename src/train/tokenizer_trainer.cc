@@ -86,7 +86,7 @@ Json head(const TrainedTokenizer& tokenizer) {
           {"decoder", byte_level()}};
 }
 
-std::string quoted(const std::string& bytes) {
+std::string json_quoted(const std::string& bytes) {
   return Json(text::spelling_of_bytes(bytes)).dump();
 }
 
@@ -100,12 +100,12 @@ std::string tokenizer_json(const TrainedTokenizer& tokenizer) {
       "false,\n"
       "    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n    \"vocab\": {";
   for (size_t id = 0; id < bpe.tokens.size(); ++id)
-    out += fmt::format("{}\n      {}: {}", id == 0 ? "" : ",", quoted(bpe.tokens[id]), id);
+    out += fmt::format("{}\n      {}: {}", id == 0 ? "" : ",", json_quoted(bpe.tokens[id]), id);
   out += "\n    },\n    \"merges\": [";
   for (size_t rank = 0; rank < bpe.merges.size(); ++rank)
     out += fmt::format("{}\n      [{}, {}]", rank == 0 ? "" : ",",
-                       quoted(bpe.tokens[static_cast<size_t>(bpe.merges[rank].first)]),
-                       quoted(bpe.tokens[static_cast<size_t>(bpe.merges[rank].second)]));
+                       json_quoted(bpe.tokens[static_cast<size_t>(bpe.merges[rank].first)]),
+                       json_quoted(bpe.tokens[static_cast<size_t>(bpe.merges[rank].second)]));
   out += bpe.merges.empty() ? "]" : "\n    ]";
   return out + "\n  }\n}\n";
 }

@@ -16,7 +16,7 @@ int64_t width_of(std::string_view text) {
   return static_cast<int64_t>(count_cps(text));
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out;
   append_repr(out, text);
   return out;
@@ -137,14 +137,14 @@ class Pretty {
     const auto parts = pieces(line);
     for (size_t j = 0; j < parts.size(); ++j) {
       const std::string candidate = current + std::string(parts[j]);
-      if (width_of(quoted(candidate)) > (j + 1 == parts.size() ? last_width : width)) {
-        if (!current.empty()) chunks.push_back(quoted(current));
+      if (width_of(in_quotes(candidate)) > (j + 1 == parts.size() ? last_width : width)) {
+        if (!current.empty()) chunks.push_back(in_quotes(current));
         current = parts[j];
       } else {
         current = candidate;
       }
     }
-    if (!current.empty()) chunks.push_back(quoted(current));
+    if (!current.empty()) chunks.push_back(in_quotes(current));
   }
 
   void string(std::string_view text, int64_t indent, int64_t allowance, int level) {
@@ -156,7 +156,7 @@ class Pretty {
     for (size_t i = 0; i < lines.size(); ++i) {
       const int64_t room = i + 1 == lines.size() ? width - allowance : width;
       in_.heap().touch(lines[i].size() * 16);
-      const std::string whole = quoted(lines[i]);
+      const std::string whole = in_quotes(lines[i]);
       if (width_of(whole) <= room) {
         chunks.push_back(whole);
       } else {
@@ -164,7 +164,7 @@ class Pretty {
       }
     }
     if (chunks.size() == 1) {
-      write(quoted(lines.back()));
+      write(in_quotes(lines.back()));
       return;
     }
     if (outer) write("(");
