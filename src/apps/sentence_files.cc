@@ -101,7 +101,6 @@ bool has_sentence_setup(const fs::path& folder) {
 
 Result<SentenceSetup> read_sentence_setup(const fs::path& folder) {
   SentenceSetup out;
-  std::error_code ec;
   const fs::path modules_file = folder / kModules;
   if (has_sentence_setup(folder)) {
     QW_TRY(const Json modules, read_json(modules_file, Json::value_t::array));
