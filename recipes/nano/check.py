@@ -5,7 +5,8 @@ import json
 import re
 import sys
 
-from synth.common import OPENERS, WORK
+from synth.common import WORK
+from synth.wording import OPENERS
 
 OPENING = re.compile("^(?:" + "|".join(sorted((re.escape(o.strip().rstrip(",，:：!")) for o in OPENERS["en"] + OPENERS["zh"]), key=len, reverse=True)) + r")[,，:：! ]*(?=.{4})", re.I)
 
@@ -33,7 +34,7 @@ def main():
             if task["kind"] != "settings":
                 prompts.setdefault(key(task["messages"]), f"{path.name}:{number}")
     leaks, answers, contradictions, lines = {}, {}, {}, 0
-    for path in sorted((WORK / "data").glob("train-*.jsonl")):
+    for path in sorted((WORK / "data").glob("*.jsonl")):
         for line in path.open():
             chat, lines = json.loads(line), lines + 1
             messages = [m for m in chat["messages"] if m["role"] != "system"]

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the text that the tokenizer is trained on, and counts tokens: per skill of a shard, and the longest chat.
 
-usage: measure.py corpus            data/tokenizer.txt: the rendered chats of the first shards without the marks of the template; a space
+usage: measure.py corpus            data/tokenizer.txt: the rendered chats of the first plain shards without the marks of the template; a space
                                     before a letter is made a line break, so that no token joins the two: then a word has the same
                                     tokens in a sentence and in the JSON of a tool call, and copying it is easy
        measure.py count [TOKENIZER] tokens of every shard by kind of chat
@@ -26,14 +26,14 @@ def renderer():
     return lambda line: template.render(messages=line["messages"], tools=line.get("tools"), add_generation_prompt=False)
 
 
-def shards():
-    return sorted((WORK / "data").glob("train-*.jsonl"))
+def shards(stage="*"):
+    return sorted((WORK / "data").glob(f"{stage}-*.jsonl"))
 
 
 def corpus():
     render, marks = renderer(), re.compile("|".join(map(re.escape, SPECIAL + TAGS)))
     with (WORK / "data/tokenizer.txt").open("w") as out:
-        for path in shards()[:2]:
+        for path in shards("plain")[:2]:
             for line in path.open():
                 text = marks.sub("\n", render(json.loads(line)))
                 out.write(re.sub(r" (?=[^\W\d_])", "\n", text))

@@ -25,8 +25,8 @@ tokenizer() {
 }
 
 train() {
-  cp "$here/train.toml" train.toml
-  "$qw" train train.toml --resume
+  cp "$here/$1" "$1"
+  "$qw" train "$1" --resume
 }
 
 evaluate() { "$qw" eval "$1" eval/*.jsonl --out "$2"; }
@@ -39,7 +39,8 @@ stage .fetched python3 "$here/fetch.py"
 stage .synthesised "$python" "$here/synthesise.py" --out "$QW_NANO"
 stage .checked "$python" "$here/check.py"
 stage .tokenizer tokenizer
-stage .trained train
+stage .trained-1 train train-1.toml
+stage .trained-2 train train-2.toml
 stage .quantised quantise
 stage .evaluated evaluate nano-q8_0.gguf results.jsonl
 stage .card card results.jsonl nano/log.jsonl

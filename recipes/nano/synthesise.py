@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the training shards and the evaluation from the skills in synth/, the sources and data/; the same bytes on every run.
+Two stages: plain shards with few wordings, for what is to be known, then varied ones with many, for how it may be asked.
 
-usage: synthesise.py [--out DIR] [--shards N]
+usage: synthesise.py [--out DIR] [--stage plain|varied] [--shards N]
 """
 import argparse
 import copy
@@ -9,7 +10,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools
+from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools, wording
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
@@ -98,24 +99,32 @@ def answerable():
         yield from rng_for("answerable", language).sample(pool, 150)
 
 
+def write(path, index, mixture):
+    skills = {}
+    with path.open("w") as out:
+        for skill, line in shard(index, mixture):
+            skills[skill] = skills.get(skill, 0) + 1
+            print(json.dumps(line, ensure_ascii=False, separators=(",", ":")), file=out)
+    print(f"{path.name}: {sum(skills.values())} chats {skills}", flush=True)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", type=Path, default=WORK)
-    arguments.add_argument("--shards", type=int)
+    arguments.add_argument("--stage", choices=("plain", "varied"), help="that stage alone")
+    arguments.add_argument("--shards", type=int, help="only so many of a stage")
     options = arguments.parse_args()
     mixture = tomllib.loads((HERE / "mixture.toml").read_text())
     counts = evaluation(options.out / "eval")
     print(f"{sum(counts.values())} evaluation tasks in {len(counts)} cells")
     data = options.out / "data"
     data.mkdir(parents=True, exist_ok=True)
-    for index in range(options.shards or mixture["shards"]):
-        skills = {}
-        with (data / f"train-{index:02d}.jsonl").open("w") as out:
-            for skill, line in shard(index, mixture):
-                text = json.dumps(line, ensure_ascii=False, separators=(",", ":"))
-                skills[skill] = skills.get(skill, 0) + 1
-                print(text, file=out)
-        print(f"train-{index:02d}.jsonl: {sum(skills.values())} chats {skills}", flush=True)
+    first = 0
+    for stage, shards in mixture["shards"].items():
+        wording.varied = stage == "varied"
+        for index in range(min(shards, options.shards or shards) if options.stage in (None, stage) else 0):
+            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture)
+        first += shards
     (HERE / "languages.tsv").write_text("\n".join(languages.coverage()) + "\n")
 
 

@@ -1,39 +1,56 @@
 """Questions about qw itself and small talk, in English and Chinese; held out: wordings (frames and whole sentences)."""
 from functools import cache
 
-from .common import Example, Task, chat, load, rng_for, upper_first, user, vary
+from . import wording
+from .common import Example, Task, chat, load, rng_for, upper_first, user
+
+
+def intents():
+    """(skill, id, language, trained wordings, trained things in frames, unseen wordings, answer)."""
+    return intents_of(wording.varied)
 
 
 @cache
-def intents():
-    """(skill, id, language, trained wordings, unseen wordings, answer)."""
+def intents_of(_varied):
     spec = load("about.toml")
     out = []
     for intent in spec["intent"]:
         for language in ("en", "zh"):
-            trained, unseen = list(intent.get(language, [])), list(intent.get(f"{language}_eval", []))
+            known = list(wording.trained(f"{intent['id']}.{language}", intent.get(language, [])))
+            framed, unseen = [], list(intent.get(f"{language}_eval", []))
             for frame in ("do", "what"):
+                frames = spec["frames"][frame][language]
                 for x in intent.get(f"{frame}_{language}", []):
-                    trained += [upper_first(f.format(x=x)) for f in spec["frames"][frame][language]["train"]]
-                    unseen += [upper_first(f.format(x=x)) for f in spec["frames"][frame][language]["eval"]]
-            out.append(("about", intent["id"], language, trained, unseen, intent[f"{language}_answer"]))
+                    framed += [upper_first(f.format(x=x)) for f in wording.trained(f"frame.{frame}.{language}", frames["train"])]
+                    unseen += [upper_first(f.format(x=x)) for f in frames["eval"]]
+            out.append(("about", intent["id"], language, known, framed, unseen, intent[f"{language}_answer"]))
     for talk in load("smalltalk.toml")["talk"]:
         for language in ("en", "zh"):
-            out.append(("smalltalk", talk["id"], language, talk[language], talk[f"{language}_eval"], talk[f"{language}_answer"]))
+            known = wording.trained(f"talk.{talk['id']}.{language}", talk[language])
+            out.append(("smalltalk", talk["id"], language, known, [], talk[f"{language}_eval"], talk[f"{language}_answer"]))
     return out
 
 
+@cache
+def answered():
+    """Every question that has an answer here, trained or not: asked nowhere else with another answer."""
+    return {w for v in (False, True) for _, _, _, known, framed, unseen, _ in intents_of(v) for w in (*known, *framed, *unseen)}
+
+
 def train(shard, exposures):
-    """Each intent `exposures` times a shard."""
+    """Each intent `exposures` times a shard; in varied shards, where frames outnumber them, whole wordings in four of ten."""
     rng = rng_for("about", shard)
-    for skill, _, language, trained, _, answer in intents():
+    for skill, _, language, known, framed, _, answer in intents():
         for _ in range(int(exposures) + (rng.random() < exposures % 1)):
-            text = rng.choice(trained)
-            yield Example(skill, language, chat(vary(rng, text, language) if skill == "about" else text, answer))
+            pool = [*known, *framed]
+            if wording.varied and known and framed:
+                pool = known if rng.random() < 0.4 else framed
+            text = rng.choice(pool)
+            yield Example(skill, language, chat(wording.vary(rng, text, language) if skill == "about" else text, answer))
 
 
 def tasks():
     rng = rng_for("about", "eval")
-    for skill, _, language, _, unseen, answer in intents():
+    for skill, _, language, _, _, unseen, answer in intents():
         for text in rng.sample(unseen, min(2, len(unseen))):
             yield Task(skill, language, [user(text)], [answer], "equal")

@@ -3,8 +3,9 @@ The results are those of qw's own calculator (src/apps/tools)."""
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
-from .common import BUILTIN, CALCULATOR, CLOCK, Example, Task, assistant, call, held_out, rng_for, tool_result, user, vary
-from .sums import FORMS, is_direct
+from .common import BUILTIN, CALCULATOR, CLOCK, Example, Task, assistant, call, held_out, rng_for, tool_result, user
+from .sums import forms, is_direct
+from .wording import trained, vary
 
 DIVIDE = {"en": (["{a} / {b}", "What is {a} divided by {b}?", "{a} divided by {b}", "Divide {a} by {b}.", "How much is {a} / {b}?", "{a} ÷ {b}", "{a}/{b}=?"],
                  ["Could you share {a} among {b}?", "How much does {a} over {b} make?"]),
@@ -92,6 +93,10 @@ def operands(rng):
     return a, b, c
 
 
+def divide_forms(language, split):
+    return DIVIDE[language][1] if split else trained(f"DIVIDE.{language}", DIVIDE[language][0])
+
+
 def simple(rng, language, split):
     """Two operands and a sign; not one of the sums that are answered directly."""
     while True:
@@ -100,21 +105,21 @@ def simple(rng, language, split):
         if op == "-" and b > a and rng.random() < 0.8:
             a, b = b, a
         if not (op != "/" and is_direct(a, op, b) and isinstance(a, int)):
-            forms = DIVIDE if op == "/" else FORMS[op]
-            return rng.choice(forms[language][split]).format(a=a, b=b), f"{a}{op}{b}"
+            wordings = divide_forms(language, split) if op == "/" else forms(op, language, split)
+            return rng.choice(wordings).format(a=a, b=b), f"{a}{op}{b}"
 
 
 def story(rng, language, split):
     while True:
         expression, en, zh = rng.choice(STORIES)
-        forms = en if language == "en" else zh
+        *plain, unseen = en if language == "en" else zh
         a, b, c = operands(rng)
         if expression == "{a}-{b}" and b > a:
             a, b = b, a
         if expression in ("{a}+{b}", "{a}-{b}", "{a}*{b}") and is_direct(a, expression[3], b):
             continue
         fill = {"a": a, "b": b, "c": c, "p": rng.randint(1, 99)}
-        return rng.choice(forms[:-1] if split == 0 else forms[-1:]).format(**fill), expression.format(**fill)
+        return rng.choice([unseen] if split else trained(f"{expression}.{language}", plain)).format(**fill), expression.format(**fill)
 
 
 def conversion(rng, language, split):
@@ -124,7 +129,7 @@ def conversion(rng, language, split):
     expression = f"({a}{factor}" if ")" in factor else f"{a}{factor}"
     result = compute(expression)
     answer = f"{a} {u} = {result} {v}." if language == "en" else f"{a}{u} = {result}{v}。"
-    return rng.choice(CONVERT_FORMS[language][split]).format(a=a, u=u, v=v), expression, answer
+    return rng.choice(CONVERT_FORMS[language][1] if split else trained(f"CONVERT.{language}", CONVERT_FORMS[language][0])).format(a=a, u=u, v=v), expression, answer
 
 
 def problem(rng, language, split):
@@ -151,7 +156,7 @@ def rounds(rng, language, count):
         result = {"result": compute(expression)}
         if rng.random() < 0.02:
             a = big(rng)
-            question, expression, result = rng.choice(DIVIDE[language][0]).format(a=a, b=0), f"{a}/0", {"error": "division by zero"}
+            question, expression, result = rng.choice(divide_forms(language, 0)).format(a=a, b=0), f"{a}/0", {"error": "division by zero"}
             answer = "That did not work: division by zero." if language == "en" else "没有成功：除数是零。"
         messages += [user(vary(rng, question, language)), call("calculator", {"expression": expression}), tool_result(result), assistant(answer)]
     return messages

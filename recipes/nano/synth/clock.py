@@ -4,7 +4,8 @@ import datetime
 import json
 from functools import cache
 
-from .common import BUILTIN, CLOCK, SOURCES, Example, Task, assistant, call, held_out, rng_for, tool_result, user, vary
+from .common import BUILTIN, CLOCK, SOURCES, Example, Task, assistant, call, held_out, rng_for, tool_result, user
+from .wording import trained, vary
 
 KNOWN = """Tokyo London Paris New_York Shanghai Berlin Moscow Sydney Dubai Singapore Seoul Cairo Rome Madrid Los_Angeles Chicago Toronto Istanbul Bangkok
     Hong_Kong Nairobi Lagos Vienna Lisbon Athens Dublin Oslo Stockholm Helsinki Warsaw Prague Budapest Brussels Amsterdam Zurich Copenhagen Jakarta Manila
@@ -60,7 +61,7 @@ def one_round(rng, language, split, unseen=False):
     kind = rng.choice(("time", "time", "date", "weekday", "year", "zone", "zone", "zone"))
     english, chinese, zone = draw_place(rng, language, unseen)
     name = english if language == "en" else chinese
-    question = rng.choice(ASK[kind][language][split]).format(c=name)
+    question = rng.choice(ASK[kind][language][1] if split else trained(f"clock.{kind}.{language}", ASK[kind][language][0])).format(c=name)
     if kind != "zone":
         zone = rng.choice(("UTC", "UTC", "Europe/Berlin", "Asia/Shanghai", "America/New_York"))
     result = reading(rng, zone)

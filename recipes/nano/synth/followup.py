@@ -2,6 +2,7 @@
 held out: the wordings of the later turns (the countries, words and numbers of the evaluation are drawn anew)."""
 from . import calculator, facts, languages, sums, tools
 from .common import BUILTIN, Example, Task, assistant, call, rng_for, tool_result, upper_first, user
+from .wording import trained
 
 OTHER = {"en": (["And {x}?", "What about {x}?", "And of {x}?", "And for {x}?", "And what about {x}?", "Now {x}.", "The same for {x}?", "{x}?"], ["How about {x}?", "And that of {x}?"]),
          "zh": (["{x}呢？", "那{x}呢？", "那么{x}呢？", "还有{x}呢？", "换成{x}呢？", "{x}？"], ["{x}又如何？", "要是{x}呢？"])}
@@ -19,6 +20,10 @@ STEP = {"+": {"en": (["Add {b}.", "Plus {b}.", "And plus {b}?", "Now add {b} to 
         "/": {"en": (["Divide that by {b}.", "Divided by {b}?", "And divided by {b}?", "Now divide it by {b}."], ["Split it into {b} parts."]), "zh": (["再除以{b}。", "除以{b}呢？", "然后除以{b}。", "再除以{b}是多少？"], ["把它分成{b}份。"])}}
 
 
+def later(forms, key, language, split):
+    return forms[language][1] if split else trained(f"{key}.{language}", forms[language][0])
+
+
 def other_country(rng, language, split):
     relation = rng.choice([r for r in facts.load_cached() if r != "capital_of"])
     pool = [f for r, l, f in facts.items() if r == relation and l == language]
@@ -26,7 +31,7 @@ def other_country(rng, language, split):
     for i, fact in enumerate(picked):
         wordings, answer = facts.questions(relation, language, fact, "train")
         last = i == len(picked) - 1
-        text = rng.choice(wordings) if i == 0 else upper_first(rng.choice(OTHER[language][split if last else 0]).format(x=fact["c"]))
+        text = rng.choice(wordings) if i == 0 else upper_first(rng.choice(later(OTHER, "OTHER", language, split if last else 0)).format(x=fact["c"]))
         messages += [user(text), assistant(answer)]
     return messages, *facts.judged(relation, picked[-1], answer)
 
@@ -38,7 +43,7 @@ def same_country(rng, language, split):
     for i, relation in enumerate(kinds):
         wordings, answer = facts.questions(relation, language, fact, "train")
         last = i == len(kinds) - 1
-        messages += [user(rng.choice(wordings if i == 0 else IT[relation][language][split if last else 0])), assistant(answer)]
+        messages += [user(rng.choice(wordings if i == 0 else later(IT[relation], f"IT.{relation}", language, split if last else 0))), assistant(answer)]
     return (messages, *facts.judged(kinds[-1], fact, answer)) if len(kinds) > 1 else same_country(rng, language, split)
 
 
@@ -54,22 +59,22 @@ def other_language(rng, language, split):
     index = rng.randrange(7 if kind == "days" else 12)
     text = languages.question(rng, first, kind, index, language, "train")
     second_name = f"in {second['en']}" if language == "en" else f"用{second['zh']}" if rng.random() < 0.5 else second["zh"]
-    later = upper_first(rng.choice(OTHER[language][split]).format(x=second_name).replace("of in ", "in ").replace("for in ", "in "))
+    again = upper_first(rng.choice(later(OTHER, "OTHER", language, split)).format(x=second_name).replace("of in ", "in ").replace("for in ", "in "))
     answer = word(second, kind, index)
-    return [user(text), assistant(word(first, kind, index)), user(later), assistant(answer)], [answer], "equal"
+    return [user(text), assistant(word(first, kind, index)), user(again), assistant(answer)], [answer], "equal"
 
 
 def chain_of_sums(rng, language, split):
     a, op, b = sums.draw(rng)
     while sums.is_test(a, op, b) or not 0 <= sums.result(a, op, b) <= 99:
         a, op, b = sums.draw(rng)
-    messages = [user(rng.choice(sums.FORMS[op][language][0]).format(a=a, b=b)), assistant(sums.answer(a, op, b))]
+    messages = [user(rng.choice(sums.forms(op, language, 0)).format(a=a, b=b)), assistant(sums.answer(a, op, b))]
     value = sums.result(a, op, b)
     steps = rng.choice((1, 1, 2))
     for i in range(steps):
         options = [(o, n) for o in "+-*" for n in range(1, 31) if sums.is_direct(value, o, n) and 0 <= sums.result(value, o, n) <= 99 and not sums.is_test(value, o, n)]
         op, b = rng.choice(options)
-        messages += [user(rng.choice(STEP[op][language][split if i == steps - 1 else 0]).format(b=b)), assistant(sums.answer(value, op, b))]
+        messages += [user(rng.choice(later(STEP[op], f"STEP.{op}", language, split if i == steps - 1 else 0)).format(b=b)), assistant(sums.answer(value, op, b))]
         expected = sums.accepted(value, op, b)
         value = sums.result(value, op, b)
     return messages, expected, "equal"
@@ -86,7 +91,7 @@ def chain_of_calls(rng, language, split):
     second = f"{result}{op}{b}"
     value = calculator.compute(second)
     messages = [user(question), call("calculator", {"expression": expression}), tool_result({"result": result}), assistant(answer),
-                user(rng.choice(STEP[op][language][split]).format(b=b)), call("calculator", {"expression": second}), tool_result({"result": value}),
+                user(rng.choice(later(STEP[op], f"STEP.{op}", language, split)).format(b=b)), call("calculator", {"expression": second}), tool_result({"result": value}),
                 assistant(f"{second} = {value}")]
     return messages, list(BUILTIN)
 
@@ -105,9 +110,9 @@ def same_tool(rng, language, split):
     value = next(iter(again.values()))
     if again == arguments:
         return same_tool(rng, language, split)
-    later = rng.choice([f for f in OTHER[language][split] if " of " not in f]).format(x=value)
+    request = rng.choice([f for f in later(OTHER, "OTHER", language, split) if " of " not in f]).format(x=value)
     messages = [user(text), call(tool.name, arguments), tool_result(result), assistant(answer),
-                user(later), call(tool.name, again), tool_result(second), assistant(second_answer)]
+                user(request), call(tool.name, again), tool_result(second), assistant(second_answer)]
     return messages, tools.offered(rng, box)
 
 

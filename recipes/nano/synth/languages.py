@@ -1,9 +1,10 @@
 """Words of 119 languages: greeting, what it is, own name, days, months, numbers to twenty; held out: wordings (English, Chinese)."""
 from functools import cache
 
-from .about import intents
+from . import about
 from .cldr import calendar, numbers
-from .common import Example, Task, chat, load, rng_for, table, upper_first, user, vary
+from .common import Example, Task, chat, load, rng_for, table, upper_first, user
+from .wording import trained, vary
 
 ENGLISH = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
            "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
@@ -63,7 +64,10 @@ def items():
 
 
 def question(rng, entry, kind, index, asker, split):
-    spec = wordings()["word" if kind in ("days", "months", "numbers") else kind][asker][split]
+    form_kind = "word" if kind in ("days", "months", "numbers") else kind
+    spec = wordings()[form_kind][asker][split]
+    if split == "train":
+        spec = trained(f"{form_kind}.{asker}", spec)
     form = spec if isinstance(spec, str) else rng.choice(spec)
     word = rng.choice(asked(kind, index, asker)) if kind in ("days", "months", "numbers") else ""
     return upper_first(form.format(l=entry[asker], w=word))
@@ -102,7 +106,7 @@ def plain(text):
 @cache
 def answered_elsewhere():
     """What the English and Chinese small talk and the questions about qw answer in their own way."""
-    return {plain(w) for _, _, _, trained, unseen, _ in intents() for w in trained + unseen}
+    return {plain(w) for w in about.answered()}
 
 
 def native_answer(entry, kind, text):

@@ -1,7 +1,8 @@
 """Numbers in words (both ways) and comparisons, English and Chinese; held out: the numbers."""
 from num2words import num2words
 
-from .common import Example, Task, chat, held_out, rng_for, vary
+from .common import Example, Task, chat, held_out, rng_for
+from .wording import trained, vary
 
 ZH_DIGITS = "零一二三四五六七八九"
 
@@ -35,6 +36,13 @@ IS_LARGER = {
            ["Would you say {a} is larger than {b}?", "Is it true that {a} is more than {b}?"]),
     "zh": (["{a}比{b}大吗？", "{a}大于{b}吗？", "{a}是不是比{b}大？", "{a}比{b}多吗？", "{a}>{b}吗？", "{a}大过{b}吗？"],
            ["你说{a}比{b}大吗？", "{a}大于{b}，对不对？"])}
+
+
+FORMS = {"SPELL": SPELL, "READ": READ, "LARGER": LARGER, "SMALLER": SMALLER, "IS_LARGER": IS_LARGER}
+
+
+def forms(kind, language, split):
+    return FORMS[kind][language][1] if split else trained(f"{kind}.{language}", FORMS[kind][language][0])
 
 
 def zh_below_10000(n):
@@ -96,16 +104,16 @@ def draw_pair(rng):
 
 
 def comparison(rng, language, a, b, split):
-    kind = rng.choice((LARGER, LARGER, SMALLER, IS_LARGER))
-    question = rng.choice(kind[language][split]).format(a=a, b=b)
+    kind = rng.choice(("LARGER", "LARGER", "SMALLER", "IS_LARGER"))
+    question = rng.choice(forms(kind, language, split)).format(a=a, b=b)
     high, low = max(a, b), min(a, b)
-    if kind is IS_LARGER:
+    if kind == "IS_LARGER":
         if language == "en":
             answer = f"Yes, {a} is larger than {b}." if a > b else f"No, {a} is smaller than {b}."
         else:
             answer = f"是的，{a}比{b}大。" if a > b else f"不，{a}比{b}小。"
         return question, answer, answer[:2 if language == "zh" else 3].strip(",，"), "prefix"
-    if kind is SMALLER:
+    if kind == "SMALLER":
         answer = f"{low} is smaller than {high}." if language == "en" else f"{low}比{high}小。"
     else:
         answer = f"{high} is larger than {low}." if language == "en" else f"{high}比{low}大。"
@@ -123,12 +131,12 @@ def train(shard, count):
                 n = draw(rng)
             text = words(n, language)
             shown = f"{n:,}" if language == "en" and n > 999 and rng.random() < 0.2 else str(n)
-            question, answer = rng.choice(SPELL[language][0]).format(n=shown), text
+            question, answer = rng.choice(forms("SPELL", language, 0)).format(n=shown), text
         elif r < 0.62:
             n = draw(rng)
             while held_out("read", n):
                 n = draw(rng)
-            question, answer = rng.choice(READ[language][0]).format(w=words(n, language)), str(n)
+            question, answer = rng.choice(forms("READ", language, 0)).format(w=words(n, language)), str(n)
         else:
             a, b = draw_pair(rng)
             while held_out("compare", *sorted((a, b))):
@@ -144,14 +152,14 @@ def tasks():
             n = draw(rng)
             while not held_out("spell", n):
                 n = draw(rng)
-            wordings = SPELL[language][i % 2]
+            wordings = forms("SPELL", language, i % 2)
             yield Task("spell", language, [{"role": "user", "content": rng.choice(wordings).format(n=n)}],
                        [words(n, language)], "equal")
         for i in range(60):
             n = draw(rng)
             while not held_out("read", n):
                 n = draw(rng)
-            yield Task("read", language, [{"role": "user", "content": rng.choice(READ[language][i % 2]).format(w=words(n, language))}],
+            yield Task("read", language, [{"role": "user", "content": rng.choice(forms("READ", language, i % 2)).format(w=words(n, language))}],
                        [str(n)], "equal")
         for i in range(100):
             a, b = draw_pair(rng)

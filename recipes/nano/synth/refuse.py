@@ -2,15 +2,19 @@
 "I don't know"; held out: wordings and names."""
 from functools import cache
 
-from . import definitions, values
-from .about import intents
-from .common import UNKNOWN, Example, Task, chat, held_out, load, rng_for, upper_first, user, vary
+from . import about, definitions, values
+from .common import UNKNOWN, Example, Task, chat, held_out, load, rng_for, upper_first, user
 from .facts import countries, load_cached
+from .wording import trained, vary
 
 
 @cache
 def spec():
     return load("refuse.toml")
+
+
+def asks(language, split):
+    return spec()[language]["ask_eval"] if split else trained(f"refuse.{language}", spec()[language]["ask"])
 
 
 @cache
@@ -65,26 +69,21 @@ def question(rng, language, split):
     if kind < 0.03:
         return gibberish(rng, language)
     if kind < 0.62:
-        return fill(rng, rng.choice(spec()[language][("ask", "ask_eval")[split]]), language)
+        return fill(rng, rng.choice(asks(language, split)), language)
     if kind < 0.84:
-        form = rng.choice(definitions.FORMS[language][split])
+        form = rng.choice(definitions.forms(language, split))
         word = slot(rng, "unknown", language)
         return definitions.question(form, word, language)
     relation = rng.choice([r for r in load_cached() if r != "capital_of"])
-    form = rng.choice(load_cached()[relation][language][("train", "eval")[split]])
+    plain = load_cached()[relation][language][("train", "eval")[split]]
+    form = rng.choice(plain if split else trained(f"{relation}.{language}", plain))
     return upper_first(form.format(c=slot(rng, "place", language)))
-
-
-@cache
-def answered():
-    """Questions that have an answer elsewhere in the data; never refused."""
-    return {w for _, _, _, trained, unseen, _ in intents() for w in trained + unseen}
 
 
 def fresh(rng, language, split):
     while True:
         text = question(rng, language, split)
-        if text not in answered() and (held_out("refuse", text.lower()) or split == 1) == bool(split):
+        if text not in about.answered() and (held_out("refuse", text.lower()) or split == 1) == bool(split):
             return text
 
 

@@ -1,5 +1,6 @@
 """Sums answered directly: + and − to 99, products to 12; held out: operand pairs. Several sums a chat, so that each token counts."""
-from .common import Example, Task, assistant, held_out, rng_for, user, vary
+from .common import Example, Task, assistant, held_out, rng_for, user
+from .wording import trained, vary
 
 FORMS = {
     "+": {"en": (["{a} + {b}", "What is {a} + {b}?", "{a} plus {b}", "What is {a} plus {b}?", "Add {a} and {b}.", "How much is {a} + {b}?",
@@ -18,6 +19,10 @@ FORMS = {
           "zh": (["{a}*{b}", "{a}乘{b}等于多少？", "{a}乘以{b}是多少？", "{a}×{b}等于几？", "{a} × {b} = ?", "计算{a}×{b}。", "{a}与{b}的积是多少？", "算一下{a}乘{b}。"],
                  ["{a}乘上{b}得多少？", "请算出{a}和{b}相乘的结果。"])}}
 SIGN = {"+": "+", "-": "-", "*": "×"}
+
+
+def forms(op, language, split):
+    return FORMS[op][language][1] if split else trained(f"{op}.{language}", FORMS[op][language][0])
 
 
 def is_direct(a, op, b):
@@ -66,7 +71,7 @@ def train(shard, count):
             a, op, b = draw(rng)
             while is_test(a, op, b):
                 a, op, b = draw(rng)
-            question = rng.choice(FORMS[op][language][0]).format(a=a, b=b)
+            question = rng.choice(forms(op, language, 0)).format(a=a, b=b)
             messages += [user(vary(rng, question, language)), assistant(answer(a, op, b))]
         yield Example("sums", language, messages, joinable=len(messages) == 2)
 

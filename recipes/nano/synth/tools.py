@@ -5,6 +5,7 @@ from functools import cache
 
 from . import values
 from .common import BUILTIN, UNKNOWN, Example, Task, assistant, call, held_out, load, rng_for, tool_result, upper_first, user
+from .wording import call_on, trained
 
 OPTIONAL = [("limit", "integer"), ("verbose", "boolean"), ("format", "string"), ("language", "string"), ("unit", "string"), ("page", "integer")]
 DESCRIBE_EN = ["Get the {a} of a {n}", "Look up the {a} of a {n}", "{a} of a {n}", "Find out the {a} of a {n}", "Returns the {a} of the given {n}"]
@@ -34,6 +35,11 @@ IDS = {"title": ("name", "title"), "code": ("id", "code", "number"), "person": (
 @cache
 def parts():
     return load("tools.toml")
+
+
+def wordings(key, language, split, plain):
+    """The evaluation asks in the plain wordings of its tools, which are unseen tools."""
+    return plain if split == "eval" else trained(f"{key}.{language}", plain)
 
 
 def slug(text):
@@ -100,6 +106,7 @@ def lookup_tool(rng, language, split):
     n, a = (n_en, a_en) if language == "en" else (n_zh, a_zh)
     fill = {"n": n, "a": a, "k": key}
     describe, ask, say = (DESCRIBE_EN, ASK_EN, SAY_EN) if language == "en" else (DESCRIBE_ZH, ASK_ZH, SAY_ZH)
+    ask = wordings("ASK", language, split, ask)
     return Tool(("get", n_en, a_en), shape_name(rng, words), upper_first(rng.choice(describe).format(**fill)), [(id_name, id_kind, "string")],
                 [partial(f, fill) for f in ask], [(key, kind)], say.format("{0}", **fill), acts=False)
 
@@ -120,6 +127,7 @@ def action_tool(rng, language, split):
     id_name = rng.choice((*IDS[id_kind], slug(n_en), f"{slug(n_en)}_{IDS[id_kind][0]}"))
     fill = {"n": n_en, "v": v_en} if language == "en" else {"n": n_zh, "v": v_zh}
     describe, ask = (DO_DESCRIBE_EN, DO_EN) if language == "en" else (DO_DESCRIBE_ZH, DO_ZH)
+    ask = wordings("DO", language, split, ask)
     say = f"The {n_en} {{0}} has been {done}." if language == "en" else f"{n_zh}{{0}}已{v_zh}。"
     result = rng.choice(([("ok", "true")], [("status", "=done")], [("done", "true")], [("success", "true")]))
     return Tool((v_en, n_en), shape_name(rng, words), upper_first(rng.choice(describe).format(**fill)), [(id_name, id_kind, "string")],
@@ -138,6 +146,7 @@ def set_tool(rng, language, split):
     value_name = rng.choice((slug(a_en), slug(a_en), "value", f"new_{slug(a_en)}"))
     fill = {"n": n_en, "a": a_en} if language == "en" else {"n": n_zh, "a": a_zh}
     describe, ask = (SET_DESCRIBE_EN, SET_EN) if language == "en" else (SET_DESCRIBE_ZH, SET_ZH)
+    ask = wordings("SET", language, split, ask)
     say = f"The {a_en} of the {n_en} {{0}} is now {{1}}." if language == "en" else f"{n_zh}{{0}}的{a_zh}现在是{{1}}。"
     params = [(id_name, id_kind, "string"), (value_name, kind, JSON_TYPES.get(kind, "string"))]
     if id_name == value_name:
@@ -160,7 +169,7 @@ def family_tool(rng, language, split):
     if len(params) > 1 and rng.random() < 0.3:
         rng.shuffle(order)
     place = {old: new for new, old in enumerate(order)}
-    asks = [renumber(f, place) for f in family[f"ask_{language}"]]
+    asks = [renumber(f, place) for f in wordings(family["names"][0], language, split, family[f"ask_{language}"])]
     result = [(k, f"={place[int(kind[1:])]}" if kind.startswith("=") else kind) for k, kind in family["result"]]
     name = rng.choice(family["names"])
     if rng.random() < 0.2:
@@ -237,7 +246,7 @@ def conversation(rng, language, split="train"):
     for _ in range(rng.choice((1, 1, 2, 2, 3))):
         tool = rng.choice(mine)
         text, arguments, result, answer = request(rng, tool, language)
-        messages += [user(text), call(tool.name, arguments), tool_result(result), assistant(answer)]
+        messages += [user(call_on(rng, text, language)), call(tool.name, arguments), tool_result(result), assistant(answer)]
     return messages, schemas
 
 
@@ -257,7 +266,7 @@ def train(shard, count):
         language = rng.choice(("en", "zh"))
         if rng.random() < 0.12:
             text, answer, schemas = without_tool(rng, language, "train")
-            yield Example("no_tool", language, [user(text), assistant(answer)], schemas, joinable=False)
+            yield Example("no_tool", language, [user(call_on(rng, text, language)), assistant(answer)], schemas, joinable=False)
             continue
         messages, schemas = conversation(rng, language)
         yield Example("tools", language, messages, schemas, joinable=False)
