@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The model card of nano, from what was measured: figures by skill and language, and failures as they are.
 
-    python3 card.py RESULTS EVAL LOG > ../../models/nano/README.md
+    python3 card.py RESULTS EVAL LOG… > ../../models/nano/README.md
 
-RESULTS: of `qw eval`; EVAL: the folder of its tasks; LOG: log.jsonl of the training.
+RESULTS: of `qw eval`; EVAL: the folder of its tasks; LOG…: log.jsonl of each stage of the training.
 """
 import json
 import os
@@ -85,7 +85,7 @@ def failures_table(rows):
 
 def main():
     head, rows = load(sys.argv[1], sys.argv[2])
-    log = [json.loads(x) for x in open(sys.argv[3])]
+    log = [json.loads(x) for name in sys.argv[3:] for x in open(name)]
     cells = defaultdict(list)
     for r, task in rows:
         cells[task["skill"], task["language"]].append((r, task))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole recipe of nano: fetch, synthesise, check, tokenizer, train, evaluate, quantise. A stage that is done is skipped;
+# The whole recipe of nano: fetch, synthesise, check, tokenizer, train (two stages), quantise, evaluate. A stage that is done is skipped;
 # called again after an interruption it goes on (training from its newest checkpoint).
 #   QW=PROGRAM (build/release/src/apps/qw of this tree)   QW_NANO=FOLDER of all that is made (build/nano)
 set -euo pipefail
@@ -33,7 +33,7 @@ evaluate() { "$qw" eval "$1" eval/*.jsonl --out "$2"; }
 
 quantise() { "$qw" merge nano - nano-q8_0.gguf --to gguf --type q8_0; }
 
-card() { "$python" "$here/card.py" "$1" eval "$2" > README.md; }
+card() { "$python" "$here/card.py" "$1" eval "${@:2}" > README.md; }
 
 stage .fetched python3 "$here/fetch.py"
 stage .synthesised "$python" "$here/synthesise.py" --out "$QW_NANO"
@@ -43,4 +43,4 @@ stage .trained-1 train train-1.toml
 stage .trained-2 train train-2.toml
 stage .quantised quantise
 stage .evaluated evaluate nano-q8_0.gguf results.jsonl
-stage .card card results.jsonl nano/log.jsonl
+stage .card card results.jsonl plain/log.jsonl nano/log.jsonl
