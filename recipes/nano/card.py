@@ -20,7 +20,7 @@ SKILLS = {
     "tool_call": "call the right one of one to four unseen tools, arguments copied", "tool_answer": "answer from a tool's result",
     "no_tool": "decline where no tool fits", "followup": "a later turn that leans on an earlier one", "followup_tools": "the same, with a call",
     "capital": "capital of a country", "capital_of": "country of a capital", "currency": "its currency", "continent": "its continent",
-    "phone": "its calling code", "domain": "its internet domain", "definitions": "define a word of a list (1,000 English, 220 Chinese)",
+    "phone": "its calling code", "domain": "its internet domain", "definitions": "define a word of a list (1,000 English, 216 Chinese)",
     "dates": "days, months, leap years, units", "about": "about qw and itself", "smalltalk": "greetings and thanks",
     "refuse": "decline what it cannot know", "answerable": "not decline what it knows",
 }
@@ -89,7 +89,7 @@ def main():
     cells = defaultdict(list)
     for r, task in rows:
         cells[task["skill"], task["language"]].append((r, task))
-    below = sum(percent(v) < 90 for v in cells.values())
+    below = sum(percent(v) < (95 if skill == "answerable" else 90) for (skill, _), v in cells.items())
     tokens = sum(x["tokens"] for x in log)
     hours = sum(x["tokens"] / x["tok_s"] for x in log if x["tok_s"] > 0) / 3600
     text = (HERE / "card.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Proves of the written data: no evaluation prompt stands in the training (conversation up to the answer, compared without case, spaces,
-marks and openers), and no lone question has two different answers, but for those that depend on the tools on offer. Exits 1 otherwise."""
+marks and openers), no lone question has two different answers, but for those that depend on the tools on offer,
+and no slot of a wording was left open. Exits 1 otherwise."""
 import json
 import re
 import sys
@@ -9,6 +10,9 @@ from synth.common import WORK
 from synth.wording import OPENERS
 
 OPENING = re.compile("^(?:" + "|".join(sorted((re.escape(o.strip().rstrip(",，:：!")) for o in OPENERS["en"] + OPENERS["zh"]), key=len, reverse=True)) + r")[,，:：! ]*(?=.{4})", re.I)
+
+
+SLOT = re.compile(r"\{\w+\}")
 
 
 def plain(text):
@@ -33,11 +37,12 @@ def main():
             task = json.loads(line)
             if task["kind"] != "settings":
                 prompts.setdefault(key(task["messages"]), f"{path.name}:{number}")
-    leaks, answers, contradictions, lines = {}, {}, {}, 0
+    leaks, answers, contradictions, unfilled, lines = {}, {}, {}, [], 0
     for path in sorted((WORK / "data").glob("*.jsonl")):
         for line in path.open():
             chat, lines = json.loads(line), lines + 1
             messages = [m for m in chat["messages"] if m["role"] != "system"]
+            unfilled += [m["content"] for m in messages if m["role"] == "user" and SLOT.search(m["content"])]
             for i, m in enumerate(messages):
                 if m["role"] != "assistant":
                     continue
@@ -54,12 +59,14 @@ def main():
                     other = answers.setdefault((question, str(shown)), answer)
                     if other != answer:
                         contradictions[question] = (other, answer)
-    print(f"{lines} chats, {len(prompts)} evaluation prompts, {len(leaks)} of them in the training, {len(contradictions)} contradictions")
+    print(f"{lines} chats, {len(prompts)} evaluation prompts, {len(leaks)} of them in the training, {len(contradictions)} contradictions, {len(unfilled)} unfilled")
     for name, text in list(leaks.items())[:20]:
         print(f"leak: {name}: {text}")
     for question, (a, b) in list(contradictions.items())[:40]:
         print(f"contradiction: {question}: {a} / {b}")
-    sys.exit(bool(leaks or contradictions))
+    for text in unfilled[:20]:
+        print(f"unfilled: {text}")
+    sys.exit(bool(leaks or contradictions or unfilled))
 
 
 if __name__ == "__main__":

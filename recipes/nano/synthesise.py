@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes the training shards and the evaluation from the skills in synth/, the sources and data/; the same bytes on every run.
-Two stages: plain shards with few wordings, for what is to be known, then varied ones with many, for how it may be asked.
+Three stages: plain shards have few wordings, for what is to be known; worded ones many, for how it may be asked; full ones many tools, too.
 
-usage: synthesise.py [--out DIR] [--stage plain|varied] [--shards N]
+usage: synthesise.py [--out DIR] [--stage plain|worded|full] [--shards N]
 """
 import argparse
 import copy
@@ -13,6 +13,7 @@ from pathlib import Path
 from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools, wording
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
+STAGES = ("plain", "worded", "full")
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
 FRESH = {"tools": tools, "calculator": calculator, "clock": clock, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
 SYSTEM = ["You are a helpful assistant.", "You are nano, a small model.", "Answer briefly.", "Be polite and short.", "You are an assistant with tools.",
@@ -53,15 +54,15 @@ def join(rng, examples, share):
     return rest
 
 
-def shard(index, mixture):
+def shard(index, amounts, context):
     examples = []
-    for name, exposures in mixture["exposures"].items():
+    for name, exposures in amounts["exposures"].items():
         examples += LISTED[name].train(index, exposures)
-    for name, count in mixture["count"].items():
+    for name, count in amounts["count"].items():
         examples += FRESH[name].train(index, count)
     rng = rng_for("mix", index)
-    for example in join(rng, examples, mixture["context"]["joined"]):
-        yield example.skill, dress(rng, example, mixture["context"])
+    for example in join(rng, examples, context["joined"]):
+        yield example.skill, dress(rng, example, context)
 
 
 def with_tools(task, index):
@@ -99,10 +100,10 @@ def answerable():
         yield from rng_for("answerable", language).sample(pool, 150)
 
 
-def write(path, index, mixture):
+def write(path, index, amounts, context):
     skills = {}
     with path.open("w") as out:
-        for skill, line in shard(index, mixture):
+        for skill, line in shard(index, amounts, context):
             skills[skill] = skills.get(skill, 0) + 1
             print(json.dumps(line, ensure_ascii=False, separators=(",", ":")), file=out)
     print(f"{path.name}: {sum(skills.values())} chats {skills}", flush=True)
@@ -111,7 +112,7 @@ def write(path, index, mixture):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--out", type=Path, default=WORK)
-    arguments.add_argument("--stage", choices=("plain", "varied"), help="that stage alone")
+    arguments.add_argument("--stage", choices=STAGES, help="that stage alone")
     arguments.add_argument("--shards", type=int, help="only so many of a stage")
     options = arguments.parse_args()
     mixture = tomllib.loads((HERE / "mixture.toml").read_text())
@@ -120,10 +121,11 @@ def main():
     data = options.out / "data"
     data.mkdir(parents=True, exist_ok=True)
     first = 0
-    for stage, shards in mixture["shards"].items():
-        wording.varied = stage == "varied"
+    for stage in STAGES:
+        shards = mixture[stage]["shards"]
+        wording.varied, tools.more = stage != "plain", stage == "full"
         for index in range(min(shards, options.shards or shards) if options.stage in (None, stage) else 0):
-            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture)
+            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture[stage], mixture["context"])
         first += shards
     (HERE / "languages.tsv").write_text("\n".join(languages.coverage()) + "\n")
 

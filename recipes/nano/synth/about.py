@@ -11,22 +11,22 @@ def intents():
 
 
 @cache
-def intents_of(_varied):
+def intents_of(varied):
     spec = load("about.toml")
     out = []
     for intent in spec["intent"]:
         for language in ("en", "zh"):
-            known = list(wording.trained(f"{intent['id']}.{language}", intent.get(language, [])))
+            known = list(wording.trained(f"about.{intent['id']}.{language}", intent.get(language, []), varied))
             framed, unseen = [], list(intent.get(f"{language}_eval", []))
             for frame in ("do", "what"):
                 frames = spec["frames"][frame][language]
                 for x in intent.get(f"{frame}_{language}", []):
-                    framed += [upper_first(f.format(x=x)) for f in wording.trained(f"frame.{frame}.{language}", frames["train"])]
+                    framed += [upper_first(f.format(x=x)) for f in wording.trained(f"frame.{frame}.{language}", frames["train"], varied)]
                     unseen += [upper_first(f.format(x=x)) for f in frames["eval"]]
             out.append(("about", intent["id"], language, known, framed, unseen, intent[f"{language}_answer"]))
     for talk in load("smalltalk.toml")["talk"]:
         for language in ("en", "zh"):
-            known = wording.trained(f"talk.{talk['id']}.{language}", talk[language])
+            known = wording.trained(f"talk.{talk['id']}.{language}", talk[language], varied)
             out.append(("smalltalk", talk["id"], language, known, [], talk[f"{language}_eval"], talk[f"{language}_answer"]))
     return out
 

@@ -67,7 +67,7 @@ def question(rng, entry, kind, index, asker, split):
     form_kind = "word" if kind in ("days", "months", "numbers") else kind
     spec = wordings()[form_kind][asker][split]
     if split == "train":
-        spec = trained(f"{form_kind}.{asker}", spec)
+        spec = trained(f"language.{form_kind}.{asker}", spec)
     form = spec if isinstance(spec, str) else rng.choice(spec)
     word = rng.choice(asked(kind, index, asker)) if kind in ("days", "months", "numbers") else ""
     return upper_first(form.format(l=entry[asker], w=word))

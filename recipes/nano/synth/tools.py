@@ -27,6 +27,9 @@ ERRORS = {"en": ["not found", "no permission", "service not available", "time is
 FAILED = {"en": "That did not work: {error}.", "zh": "没有成功：{error}。"}
 CANNOT = {"en": "I can't do that; I have no tool for it.", "zh": "我做不到，我没有这样的工具。"}  # for deeds; what is only asked is not known
 
+more = False  # set for each shard by synthesise.py: many more tools than the evaluation draws its own from
+NO_TOOL = {False: 0.12, True: 0.18}  # share of requests that no tool on offer fits
+
 JSON_TYPES = {"integer": "integer", "small": "integer", "year": "integer", "percent": "integer", "degrees": "integer", "large": "integer", "decimal": "number"}
 IDS = {"title": ("name", "title"), "code": ("id", "code", "number"), "person": ("name", "person"), "given": ("name",), "host": ("host", "name"),
        "room": ("room", "place"), "file": ("file", "path"), "flight": ("flight", "number", "id")}
@@ -35,6 +38,21 @@ IDS = {"title": ("name", "title"), "code": ("id", "code", "number"), "person": (
 @cache
 def parts():
     return load("tools.toml")
+
+
+@cache
+def more_parts():
+    """Nouns, attributes, verbs and families that the last stage has besides; never evaluated."""
+    return load("more_tools.toml")
+
+
+def pool(kind, split):
+    return [*parts()[kind], *more_parts()[kind]] if more and split == "train" else parts()[kind]
+
+
+@cache
+def trained_only():
+    return {p[0] for kind in ("noun", "attribute", "verb") for p in more_parts()[kind]} | {f["names"][0] for f in more_parts()["family"]}
 
 
 def wordings(key, language, split, plain):
@@ -48,7 +66,7 @@ def slug(text):
 
 def fits(kind, split, *names):
     """The evaluation takes tools with at least one unseen part, training takes tools of seen parts only."""
-    return any(held_out(kind, n, share=0.14) for n in names) == (split == "eval")
+    return any(held_out(kind, n, share=0.14) for n in names if n not in trained_only()) == (split == "eval")
 
 
 def shape_name(rng, words):
@@ -83,18 +101,19 @@ class Tool:
                                                  "parameters": {"type": "object", "properties": properties, "required": required}}}
 
 
-def noun_for(rng, groups, column):
+def noun_for(rng, groups, column, split):
     """A noun and a second part (attribute or verb) that share a group."""
+    nouns, others = pool("noun", split), pool(groups, split)
     while True:
-        noun = rng.choice(parts()["noun"])
-        other = rng.choice(parts()[groups])
+        noun = rng.choice(nouns)
+        other = rng.choice(others)
         if set(noun[2].split()) & set(other[column].split()):
             return noun, other
 
 
 def lookup_tool(rng, language, split):
     while True:
-        noun, attribute = noun_for(rng, "attribute", 2)
+        noun, attribute = noun_for(rng, "attribute", 2, split)
         if fits("part", split, noun[0], attribute[0]):
             break
     n_en, n_zh, _, id_kind = noun
@@ -118,7 +137,7 @@ def partial(form, fill):
 
 def action_tool(rng, language, split):
     while True:
-        noun, verb = noun_for(rng, "verb", 3)
+        noun, verb = noun_for(rng, "verb", 3, split)
         if fits("part", split, noun[0], verb[0]):
             break
     n_en, n_zh, _, id_kind = noun
@@ -136,7 +155,7 @@ def action_tool(rng, language, split):
 
 def set_tool(rng, language, split):
     while True:
-        noun, attribute = noun_for(rng, "attribute", 2)
+        noun, attribute = noun_for(rng, "attribute", 2, split)
         if fits("part", split, noun[0], attribute[0]):
             break
     n_en, n_zh, _, id_kind = noun
@@ -162,15 +181,14 @@ def swap(form):
 
 
 def family_tool(rng, language, split):
-    pool = [f for f in parts()["family"] if fits("family", split, f["names"][0])]
-    family = rng.choice(pool)
+    family = rng.choice([f for f in pool("family", split) if fits("family", split, f["names"][0])])
     params = [(rng.choice(names), kind, json_type) for names, kind, json_type in family["params"]]
     order = list(range(len(params)))
     if len(params) > 1 and rng.random() < 0.3:
         rng.shuffle(order)
     place = {old: new for new, old in enumerate(order)}
     asks = [renumber(f, place) for f in wordings(family["names"][0], language, split, family[f"ask_{language}"])]
-    result = [(k, f"={place[int(kind[1:])]}" if kind.startswith("=") else kind) for k, kind in family["result"]]
+    result = [(k, f"={place[int(kind[1:])]}" if kind.startswith("=") and kind[1:].isdigit() else kind) for k, kind in family["result"]]
     name = rng.choice(family["names"])
     if rng.random() < 0.2:
         name = shape_name(rng, [name.replace("_", " ")])
@@ -264,12 +282,24 @@ def train(shard, count):
     rng = rng_for("tools", shard)
     for _ in range(count):
         language = rng.choice(("en", "zh"))
-        if rng.random() < 0.12:
+        if rng.random() < NO_TOOL[more]:
             text, answer, schemas = without_tool(rng, language, "train")
             yield Example("no_tool", language, [user(call_on(rng, text, language)), assistant(answer)], schemas, joinable=False)
             continue
         messages, schemas = conversation(rng, language)
         yield Example("tools", language, messages, schemas, joinable=False)
+
+
+def answer_task(rng, language):
+    """An answer is right that has the value from the result: how a tool that was never seen puts it cannot be known."""
+    while True:
+        tools = toolbox(rng, language, "eval")
+        schemas = offered(rng, tools)
+        tool = rng.choice(of_language(tools, language))
+        text, arguments, result, _ = request(rng, tool, language)
+        values_said = [str(v) for k, v in result.items() if k == "error" or not dict(tool.result)[k].startswith("=") and not isinstance(v, bool)]
+        if len(values_said) == 1 and len(values_said[0]) > 1 and values_said[0] not in text:
+            return Task("tool_answer", language, [user(text), call(tool.name, arguments), tool_result(result)], values_said, "contains", tools=schemas, plain=True)
 
 
 def tasks():
@@ -282,9 +312,8 @@ def tasks():
             text, arguments, result, answer = request(rng, tool, language)
             calls = [{"name": tool.name, "arguments": arguments}]
             yield Task("tool_call", language, [user(text)], tools=schemas, tool_calls=calls, plain=True)
-            if i < 100:
-                yield Task("tool_answer", language, [user(text), call(tool.name, arguments), tool_result(result)], [answer], "equal",
-                           tools=schemas, plain=True)
+        for _ in range(100):
+            yield answer_task(rng, language)
         for _ in range(60):
             text, _, schemas = without_tool(rng, language, "eval")
             yield Task("no_tool", language, [user(text)], tools=schemas, refuse=True, plain=True)

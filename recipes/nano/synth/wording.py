@@ -1,4 +1,4 @@
-"""How a question is worded. Plain shards take the few wordings beside each skill and change them lightly. Varied shards add those of
+"""How a question is worded. Plain shards take the few wordings beside each skill and change them lightly. The later ones ("varied") add those of
 data/wordings/ (written without sight of the evaluation), put all sorts of words around a question and disturb the words that carry no
 meaning, so that the model learns what a question is about and not how it begins."""
 import tomllib
@@ -23,13 +23,15 @@ def more():
     """key → further wordings, from every file of data/wordings/."""
     out = {}
     for path in sorted((HERE / "data/wordings").glob("*.toml")):
-        out |= tomllib.loads(path.read_text())
+        wordings = tomllib.loads(path.read_text())
+        assert not out.keys() & wordings.keys(), f"{path}: keys of another file"
+        out |= wordings
     return out
 
 
-def trained(key, plain):
-    """The wordings that a skill is trained with; `key` is that of data/wordings/."""
-    return [*plain, *more().get(key, [])] if varied else plain
+def trained(key, plain, with_more=None):
+    """The wordings that a skill is trained with; `key` is that of data/wordings/. with_more: in place of the shard's own rule."""
+    return [*plain, *more().get(key, [])] if (varied if with_more is None else with_more) else plain
 
 
 def vary(rng, text, language, keep_case=False):
