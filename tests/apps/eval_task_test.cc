@@ -1,9 +1,12 @@
-// Task files: what is read, what is refused, and the hashes.
+// Task files: what is read, what is refused, and the hashes; answers and the memory that they take.
 #include <gtest/gtest.h>
+
+#include <map>
 
 #include "apps/eval/evaluator.h"
 #include "apps/eval/sha256.h"
 #include "apps/eval/task.h"
+#include "apps/tokenizer_files.h"
 #include "backend/cpu/cpu_backend.h"
 #include "tests/engine/tiny_models.h"
 
@@ -46,7 +49,41 @@ TEST(EvalPages, AsManyContextsAsFitAndOneAtLeast) {
   EXPECT_EQ(fitted(1.5).value(), 1U);
   const auto none = fitted(0.5);
   ASSERT_FALSE(none.has_value());
-  EXPECT_EQ(none.error().code(), "eval.memory");
+  EXPECT_EQ(none.error().code(), "memory.answer");
+}
+
+TEST(EvalPages, AnAnswerThatDoesNotFitFailsAlone) {
+  apps::OpenModel open;
+  open.backend = make_cpu_backend({.threads = 1, .isa = {}}).value();
+  open.checkpoint = open_checkpoint(QW_SOURCE_DIR "/tests/golden/data/models/qwen3_tied").value();
+  open.model = load_model(open.checkpoint.config, *open.checkpoint.weights, *open.backend).value().model;
+  open.tokenizer = apps::checkpoint_tokenizer(open.checkpoint).value();
+  const auto bytes = [&](int ctx_tokens) {
+    return plan_memory(*open.model, DType::f32, {.ctx_tokens = ctx_tokens, .max_seqs = 1})->total_bytes();
+  };
+  // Between both; 0.95 of the memory is used.
+  open.memory.available = static_cast<size_t>(static_cast<double>(bytes(32) + bytes(400)) / 2 / 0.95);
+  const auto item = [&](const std::string& id, int max_tokens) {
+    return parsed(fmt::format(R"({{"kind":"exact","id":"{}",{},"answers":["a"],"max_tokens":{}}})", id, kUser,
+                              max_tokens))
+        .value();
+  };
+  const std::vector<Item> items = {item("a", 2), item("long", 400), item("b", 3), item("longer", 500)};
+  const auto renderer = ChatRenderer::create({{"default", "{{ messages[0].content }}"}}, {});
+  ASSERT_TRUE(renderer.has_value());
+  apps::Console console;
+  std::map<std::string, Json> results;
+  Evaluator evaluator(console, open, &*renderer, {.batch = 1}, [&](const Item& done, Json result) -> Status {
+    results[done.id] = std::move(result);
+    return {};
+  });
+  const Status ran = evaluator.run({&items[0], &items[1], &items[2], &items[3]});
+  ASSERT_TRUE(ran.has_value()) << ran.error().debug();
+  for (const char* id : {"a", "b"}) EXPECT_TRUE(results[id].contains("answer")) << results[id];
+  for (const char* id : {"long", "longer"}) {
+    EXPECT_EQ(results[id].value("code", ""), "memory.answer") << results[id];
+    EXPECT_EQ(results[id].value("pass", true), false) << results[id];
+  }
 }
 
 TEST(EvalTask, AnItemHasItsDefaults) {

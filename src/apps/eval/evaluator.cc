@@ -236,19 +236,36 @@ Status Evaluator::take_event(const Event& event, std::unordered_map<RequestId, R
   return {};
 }
 
+// Options of an engine for the answers that wait; none where none waits any more. One that does not fit into
+// memory even alone has its result then, and the plan is made for the others.
+Result<std::optional<EngineOptions>> Evaluator::plan_engine(std::deque<Waiting>& waiting) {
+  const int64_t limit = open_.model->info().max_positions;
+  const auto tokens = [&](const Waiting& w) {
+    return std::min(limit, static_cast<int64_t>(w.prompt.ids.size()) + w.max_tokens + 1);
+  };
+  while (!waiting.empty()) {
+    const auto longest =
+        std::max_element(waiting.begin(), waiting.end(),
+                         [&](const Waiting& a, const Waiting& b) { return tokens(a) < tokens(b); });
+    EngineOptions options{.ctx_tokens = static_cast<int>(tokens(*longest)),
+                          .kv_dtype = options_.kv,
+                          .max_seqs = options_.batch};
+    options.adapter_rank = apps::adapter_rank(open_);
+    const Status fits = fit_pages(console_, *open_.model, options, open_.memory);
+    if (fits) return options;
+    if (fits.error().code() != "memory.answer") return tl::unexpected<Error>(fits.error());
+    QW_TRY(failed(*longest->item, fits.error()));
+    waiting.erase(longest);
+  }
+  return std::nullopt;
+}
+
 Status Evaluator::generate(const std::vector<const Item*>& items) {
   QW_TRY(std::deque<Waiting> waiting, prompts_of(items));
-  if (waiting.empty()) return {};
-  EngineOptions options{.kv_dtype = options_.kv, .max_seqs = options_.batch};
-  options.adapter_rank = apps::adapter_rank(open_);
-  for (const Waiting& w : waiting) {
-    const int64_t needed = static_cast<int64_t>(w.prompt.ids.size()) + w.max_tokens + 1;
-    const int64_t most = std::min<int64_t>(open_.model->info().max_positions, needed);
-    options.ctx_tokens = std::max(options.ctx_tokens, static_cast<int>(most));
-  }
-  QW_TRY(fit_pages(console_, *open_.model, options, open_.memory));
+  QW_TRY(const std::optional<EngineOptions> options, plan_engine(waiting));
+  if (!options) return {};
   const auto queue = std::make_shared<EventQueue>();
-  QW_TRY(const apps::OpenEngine opened, apps::open_engine(open_, options));
+  QW_TRY(const apps::OpenEngine opened, apps::open_engine(open_, *options));
   std::unordered_map<RequestId, Running> running;
   while (!waiting.empty() || !running.empty()) {
     // As many again wait inside the engine, so that a place that becomes free is taken at once.
@@ -286,7 +303,7 @@ Status fit_pages(apps::Console& console, Model& model, EngineOptions& options,
     if (!plan.error().code().starts_with("memory.")) return tl::unexpected<Error>(plan.error());
   }
   QW_TRY(const MemoryPlan least, plan_memory(model, DType::f32, options));
-  return fail("eval.memory", {{"needed", apps::bytes_text(least.total_bytes())}});
+  return fail("memory.answer", {{"needed", apps::bytes_text(least.total_bytes())}});
 }
 
 }  // namespace qw::eval

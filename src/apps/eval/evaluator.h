@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <functional>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -32,8 +33,8 @@ class Evaluator {
             const EvalOptions& options, OnResult done)
       : console_(console), open_(open), renderer_(renderer), options_(options), done_(std::move(done)) {}
 
-  // An item that cannot be run (too long, a template that fails) has a result with "error". Errors: those of
-  // `done` and of fit_pages, memory.exhausted.
+  // An item that cannot be run (too long for the model or the memory, a template that fails) has a result
+  // with "error". Errors: those of `done` and of engine_limits, memory.exhausted.
   Status run(const std::vector<const Item*>& items);
 
  private:
@@ -54,6 +55,7 @@ class Evaluator {
   Status scored(const Job& job, const std::vector<Result<double>>& sums);
   Status generate(const std::vector<const Item*>& items);
   Result<std::deque<Waiting>> prompts_of(const std::vector<const Item*>& items);
+  Result<std::optional<EngineOptions>> plan_engine(std::deque<Waiting>& waiting);
   Status take_event(const Event& event, std::unordered_map<RequestId, Running>& running);
   Status failed(const Item& item, const Error& error);
 
@@ -66,7 +68,7 @@ class Evaluator {
 
 // Sets options.kv_bytes: KV pages for the context of each of max_seqs, or, where that does not fit into
 // memory, of half as many, and so on down to one: the engine lets requests wait for pages. Errors:
-// eval.memory (args needed), those of engine_limits.
+// memory.answer (args needed), those of engine_limits.
 Status fit_pages(apps::Console& console, Model& model, EngineOptions& options,
                  const apps::WeightMemory& weights);
 
