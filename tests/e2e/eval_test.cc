@@ -169,9 +169,30 @@ TEST(Eval, TakesUpWhatIsThere) {
   EXPECT_NE(rest.err.find('3'), rest.err.npos);
   EXPECT_EQ(rest.json()["items"], 6);
   EXPECT_GT(rest.json()["groups"][0]["nll"], 1e6);  // taken over, not computed again
+  EXPECT_EQ(read_lines(out).size(), 7U);            // each of them JSON: the torn line is gone
   const Ran other = qw({"eval", kModel, tasks, "--out", out, "--max-tokens", "7"});
   EXPECT_EQ(other.status, 1);
   EXPECT_NE(other.err.find("r.jsonl"), other.err.npos);
+}
+
+TEST(Eval, ATornHeaderIsWrittenAnewAndAnotherFileIsLeftAlone) {
+  const TempFolder folder;
+  const std::string tasks =
+      folder.file("t.jsonl", lines({{{"kind", "perplexity"}, {"text", "the river runs"}}}));
+  const std::string out = folder / "r.jsonl";
+  ASSERT_EQ(qw({"eval", kModel, tasks, "--out", out}).status, 0);
+  const std::string header = to_json_line(read_lines(out)[0]);
+  for (const size_t torn : {size_t{1}, size_t{40}, header.size()}) {
+    std::ofstream(out) << header.substr(0, torn);
+    const Ran ran = qw({"eval", kModel, tasks, "--out", out});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const std::vector<Json> results = read_lines(out);
+    ASSERT_EQ(results.size(), 2U) << torn;
+    EXPECT_EQ(to_json_line(results[0]), header);
+  }
+  const std::string notes = folder.file("notes", "one line of mine");
+  EXPECT_EQ(qw({"eval", kModel, tasks, "--out", notes}).status, 1);
+  EXPECT_EQ(read_file(notes).value(), "one line of mine");
 }
 
 TEST(Eval, ATemplateOfTheSameNameIsAnotherRunWhenItChanged) {

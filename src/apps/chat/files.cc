@@ -44,6 +44,11 @@ Status append_line(const Descriptor& fd, std::string_view line, const std::files
   return {};
 }
 
+Status cut(const Descriptor& fd, size_t size, const std::filesystem::path& file) {
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0) return file_error("file.write", file);
+  return {};
+}
+
 Result<std::string> read_all(const Descriptor& fd, const std::filesystem::path& file) {
   std::string out;
   char chunk[kReadBytes];

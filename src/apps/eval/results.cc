@@ -130,9 +130,12 @@ Result<ResultFile> ResultFile::open(const std::string& file, const Json& header)
   ResultFile out(file, std::move(fd));
   if (!chat::lock(out.fd_, false)) return fail("eval.in_use", {{"file", file}});
   QW_TRY(const std::string content, chat::read_all(out.fd_, file));
+  const size_t whole = content.rfind('\n') + 1;  // 0 where there is no newline
+  if (whole == 0 && !to_json_line(header).starts_with(content))
+    return fail("eval.other_run", {{"file", file}});
   bool headed = false;
-  for (size_t begin = 0; begin < content.size();) {
-    const size_t end = std::min(content.find('\n', begin), content.size());
+  for (size_t begin = 0; begin < whole;) {
+    const size_t end = content.find('\n', begin);
     const Result<Json> line = parse_json(std::string_view(content).substr(begin, end - begin), file);
     begin = end + 1;
     if (headed && line && line->is_object()) out.found_.push_back(*line);
@@ -142,6 +145,7 @@ Result<ResultFile> ResultFile::open(const std::string& file, const Json& header)
         return fail("eval.other_run", {{"file", file}});
     headed = true;
   }
+  if (whole < content.size()) QW_TRY(chat::cut(out.fd_, whole, file));
   if (!headed) QW_TRY(out.append(header));
   return out;
 }

@@ -40,8 +40,8 @@ class Summary {
 // The file of --out: a header line that says what was evaluated, then a line an item.
 class ResultFile {
  public:
-  // Makes the file, or takes up one whose header names the same model and tasks; a torn last line is cut off.
-  // Errors: eval.other_run (args file), file.open, file.write.
+  // Makes the file, or takes up one whose header names the same model and tasks; a torn last line (of the
+  // header too) is cut off. Errors: eval.other_run, eval.in_use (args file), file.open, file.write.
   static Result<ResultFile> open(const std::string& file, const Json& header);
   // The results that were there.
   const std::vector<Json>& found() const { return found_; }
