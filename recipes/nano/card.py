@@ -37,7 +37,8 @@ def load(results, tasks):
                 asked[(f.name, t["id"])] = t
     lines = [json.loads(x) for x in open(results, encoding="utf-8")]
     names = [t["file"] for t in lines[0]["tasks"]]
-    return lines[0], [(r, asked[(names[r["task"]], r["id"])]) for r in lines[1:]]
+    last = {(names[r["task"]], r["id"]): r for r in lines[1:]}  # an item that was tried again has several lines
+    return lines[0], [(r, asked[key]) for key, r in last.items()]
 
 
 def percent(rows):

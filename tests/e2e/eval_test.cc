@@ -175,6 +175,32 @@ TEST(Eval, TakesUpWhatIsThere) {
   EXPECT_NE(other.err.find("r.jsonl"), other.err.npos);
 }
 
+TEST(Eval, ErrorsThatAreTakenOverCountAndThoseOfMemoryAreTriedAgain) {
+  const TempFolder folder;
+  const std::string tasks =
+      folder.file("t.jsonl", lines({{{"kind", "perplexity"}, {"id", "short"}, {"text", "x"}},
+                                    {{"kind", "perplexity"}, {"id", "good"}, {"text", "the river runs"}}}));
+  const std::vector<std::string> args = {"eval", kModel, tasks, "--out", folder / "r.jsonl"};
+  ASSERT_EQ(qw(args).status, 0);
+  const Ran over = qw(args);
+  EXPECT_NE(over.err.find("1 items could not be run"), over.err.npos) << over.err;
+  std::vector<Json> results = read_lines(folder / "r.jsonl");
+  ASSERT_EQ(results.size(), 3U);
+  for (size_t i = 1; i < results.size(); ++i) {
+    results[i].update({{"error", "no room"}, {"code", "memory.plan"}});
+    results[i].erase("nll");
+  }
+  std::ofstream(folder / "r.jsonl") << lines(results);
+  for (int run = 0; run < 2; ++run) {  // the second takes the last line of each item
+    const Ran again = qw(args);
+    EXPECT_NE(again.err.find("1 items could not be run"), again.err.npos) << again.err;
+    results = read_lines(folder / "r.jsonl");
+    ASSERT_EQ(results.size(), 5U);
+  }
+  for (size_t i = 3; i < results.size(); ++i)
+    EXPECT_EQ(results[i].contains("nll"), results[i]["id"] == "good") << results[i];
+}
+
 TEST(Eval, ATornHeaderIsWrittenAnewAndAnotherFileIsLeftAlone) {
   const TempFolder folder;
   const std::string tasks =

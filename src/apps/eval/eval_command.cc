@@ -82,26 +82,27 @@ std::string key_of(size_t task, const std::string& id) {
   return fmt::format("{}\n{}", task, id);
 }
 
+// What memory was too short for is tried again.
+bool settled(const Json& result) {
+  const Json code = result.value("code", Json());
+  return !code.is_string() || !code.get<std::string>().starts_with("memory.");
+}
+
 // One run: what is left of the items, with the results that were there and those that come.
 class Run {
  public:
   Run(std::optional<eval::ResultFile> file, const std::vector<eval::TaskFile>& tasks)
       : file_(std::move(file)) {
     if (file_)
-      for (const Json& result : file_->found()) {
-        const bool named = result.contains("task") && result.at("task").is_number_unsigned() &&
-                           result.contains("id") && result.at("id").is_string();
-        // What memory was too short for is tried again.
-        const Json code = result.value("code", Json());
-        const bool short_of_memory = code.is_string() && code.get<std::string>().starts_with("memory.");
-        if (named && !short_of_memory)
+      for (const Json& result : file_->found())
+        if (result.contains("task") && result.at("task").is_number_unsigned() && result.contains("id") &&
+            result.at("id").is_string())
           results_[key_of(result.at("task").get<size_t>(), result.at("id").get<std::string>())] = &result;
-      }
     for (size_t t = 0; t < tasks.size(); ++t)
       for (const eval::Item& item : tasks[t].items) {
         const auto found = results_.find(key_of(t, item.id));
-        if (found != results_.end())
-          summary_.add(*found->second);
+        if (found != results_.end() && settled(*found->second))
+          count(*found->second);
         else
           left_.push_back(&item);
         task_of_[&item] = t;
@@ -118,15 +119,19 @@ class Run {
     if (!item.skill.empty()) line["skill"] = item.skill;
     if (!item.language.empty()) line["language"] = item.language;
     line.update(result);
-    summary_.add(line);
-    if (line.contains("error")) ++n_errors_;
+    count(line);
     return file_ ? file_->append(line) : Status();
   }
   int64_t n_errors() const { return n_errors_; }
 
  private:
+  void count(const Json& result) {
+    summary_.add(result);
+    if (result.contains("error")) ++n_errors_;
+  }
+
   std::optional<eval::ResultFile> file_;
-  std::map<std::string, const Json*> results_;
+  std::map<std::string, const Json*> results_;  // the last line of each
   std::vector<const eval::Item*> left_;
   std::map<const eval::Item*, size_t> task_of_;
   eval::Summary summary_;
