@@ -33,7 +33,6 @@ class TokenizerCorpus {
 
   // The counts of all files so far.
   WordCounts take();
-  int64_t bytes() const { return bytes_; }
 
  private:
   struct Failure {
@@ -49,7 +48,7 @@ class TokenizerCorpus {
   Progress progress_;
   text::TokenFinder finder_;
   std::vector<WordCounts> counts_;  // one a thread
-  std::atomic<int64_t> bytes_{0};
+  std::atomic<int64_t> bytes_{0};   // of the files, for progress_
 };
 
 }  // namespace qw::train

@@ -155,7 +155,8 @@ Result<TrainedTokenizer> train_tokenizer(const std::vector<std::filesystem::path
   for (const auto& file : files) QW_TRY(corpus.add_file(file));
   const WordCounts words = corpus.take();
   if (words.entries().empty()) return fail("tokenizer.no_text");
-  out.n_bytes = corpus.bytes();
+  for (const WordCounts::Entry& e : words.entries())
+    out.n_bytes += static_cast<int64_t>(e.word.size()) * e.count;
   out.n_words = static_cast<int64_t>(words.entries().size());
   BpeTrainOptions bpe{.vocab = bpe_vocab, .min_count = options.min_count};
   bpe.progress = [&](int64_t done, int64_t total) { report(Stage::merge, done, total); };

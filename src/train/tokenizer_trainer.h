@@ -29,7 +29,7 @@ struct TrainedTokenizer {
   TrainedBpe bpe;
   std::vector<std::string> special;  // in the order of ids, which follow bpe.tokens
   std::vector<std::string> tags;     // behind those
-  int64_t n_bytes = 0;               // of the files
+  int64_t n_bytes = 0;               // of the words that were counted, each as often as it occurs
   int64_t n_words = 0;               // different ones
 
   int vocab() const { return static_cast<int>(bpe.tokens.size() + special.size() + tags.size()); }

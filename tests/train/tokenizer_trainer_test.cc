@@ -191,6 +191,18 @@ TEST_F(TokenizerTrainer, AddedTokensAreNoWords) {
   EXPECT_NE(longest_tokens({text}).find("[mine]"), std::string::npos);
 }
 
+TEST_F(TokenizerTrainer, BytesAreThoseOfTheTextHoweverTheFileSpellsIt) {
+  const std::string text = "从前有座山\n";
+  for (const fs::path& from :
+       {file("b.txt", text), file("b.jsonl", to_json_line(Json{{"text", text}}) + "\n"),
+        file("b2.txt", text + "<|im_end|>")}) {
+    const auto trained = train_tokenizer({from}, {.vocab = 300});
+    ASSERT_TRUE(trained.has_value()) << trained.error().debug();
+    EXPECT_EQ(trained->n_bytes, 16) << from;
+    EXPECT_EQ(trained->bpe.n_tokens, 16) << from;  // no pair occurs twice
+  }
+}
+
 TEST_F(TokenizerTrainer, ErrorsSayWhere) {
   const auto error = [&](const std::string& name, const std::string& content, TokenizerOptions options = {}) {
     if (options.vocab == 0) options.vocab = 300;
