@@ -24,17 +24,36 @@ bool contains(const std::vector<std::string>& list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
+tl::unexpected<Error> bad_special(const std::string& token) {
+  return fail("tokenizer.bad_special", {{"token", text::utf8_lossy(token)}});
+}
+
+// The spelling of a byte is a token of every vocabulary; check_added says the same of those that are learnt.
+bool spells_byte(const std::string& token) {
+  const auto bytes = text::bytes_of_spelling(token);
+  return bytes && bytes->size() == 1;
+}
+
 // A newline would allow a token across the parts into which TokenizerCorpus cuts.
 Status collect_added(const TokenizerOptions& options, TrainedTokenizer& out) {
   out.special.assign(std::begin(kSpecial), std::end(kSpecial));
   for (const std::string& token : options.special) {
-    if (token.empty() || token.find('\n') != token.npos || !text::utf8_valid(token))
-      return fail("tokenizer.bad_special", {{"token", text::utf8_lossy(token)}});
+    if (token.empty() || token.find('\n') != token.npos || !text::utf8_valid(token) || spells_byte(token))
+      return bad_special(token);
     if (!contains(out.special, token)) out.special.push_back(token);
   }
   if (!options.tags) return {};
   for (const std::string tag : kTags)
     if (!contains(out.special, tag)) out.tags.push_back(tag);
+  return {};
+}
+
+// An added token that the vocabulary spells has that one's id wherever tokenizer.json is loaded, and all that
+// follow would be one off. The texts hold no added token, yet "Ġthe" is how a learnt " the" is spelled.
+Status check_added(const std::vector<std::string>& added, const TrainedBpe& bpe) {
+  for (const std::string& token : added)
+    if (const auto bytes = text::bytes_of_spelling(token); bytes && contains(bpe.tokens, *bytes))
+      return bad_special(token);
   return {};
 }
 
@@ -161,6 +180,7 @@ Result<TrainedTokenizer> train_tokenizer(const std::vector<std::filesystem::path
   BpeTrainOptions bpe{.vocab = bpe_vocab, .min_count = options.min_count};
   bpe.progress = [&](int64_t done, int64_t total) { report(Stage::merge, done, total); };
   QW_TRY(out.bpe, train_bpe(words, bpe));
+  QW_TRY(check_added(added, out.bpe));
   return out;
 }
 

@@ -203,6 +203,18 @@ TEST_F(TokenizerTrainer, BytesAreThoseOfTheTextHoweverTheFileSpellsIt) {
   }
 }
 
+TEST_F(TokenizerTrainer, WhatTheVocabularySpellsIsNoAddedToken) {
+  const fs::path text = file("v.txt", " the the the the\n");
+  const auto error = [&](const std::string& token) {
+    const auto trained = train_tokenizer({text}, {.vocab = 300, .special = {token}});
+    return trained ? std::string("none") : trained.error().code();
+  };
+  for (const char* token : {"~", "Ġ", "\u00e9", "Ġthe"})
+    EXPECT_EQ(error(token), "tokenizer.bad_special") << token;
+  // In the text itself it is the added token, so that no merge spells it; a space is no spelling of one.
+  for (const char* token : {"the", " ", "Ġthen"}) EXPECT_EQ(error(token), "none") << token;
+}
+
 TEST_F(TokenizerTrainer, ErrorsSayWhere) {
   const auto error = [&](const std::string& name, const std::string& content, TokenizerOptions options = {}) {
     if (options.vocab == 0) options.vocab = 300;
