@@ -8,50 +8,12 @@
 #include "apps/paths.h"
 #include "apps/tokenizer_files.h"
 #include "base/json.h"
+#include "base/json_spelling.h"
 #include "text/template_files.h"
 #include "text/tool_calls.h"
 
 namespace qw::apps {
 namespace {
-
-using Members = std::vector<std::pair<std::string, std::string_view>>;
-
-// The end of the value (or of the key) that begins at `i` of a valid JSON text: at a comma, colon or bracket
-// outside it.
-size_t end_of_value(std::string_view text, size_t i) {
-  int depth = 0;
-  for (bool in_string = false; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-    } else if (c == '}' || c == ']') {
-      if (--depth < 0) return i;
-    } else if ((c == ',' || c == ':') && depth == 0) {
-      return i;
-    }
-  }
-  return i;
-}
-
-// The members of a valid JSON object, their values as they are spelled.
-Members raw_members(std::string_view object) {
-  Members out;
-  size_t i = object.find('{') + 1;
-  while (object.find_first_not_of(" \t\r\n", i) != object.find('}', i)) {
-    const size_t colon = end_of_value(object, i);
-    const size_t end = end_of_value(object, colon + 1);
-    out.emplace_back(Json::parse(object.substr(i, colon - i)).get<std::string>(),
-                     object.substr(colon + 1, end - colon - 1));
-    if (object[end] != ',') break;
-    i = end + 1;
-  }
-  return out;
-}
 
 // What stands between the braces of a valid JSON object.
 std::string_view inside(std::string_view object) {
@@ -118,7 +80,7 @@ Result<std::string> answer_object(std::string_view object, std::string_view file
   if (!parsed.is_object()) return fail("prompt.no_object", {{"file", file}});
   // Of equal keys the last one counts, so that what wins stands last.
   std::string members, kwargs = R"("add_generation_prompt":true)";
-  for (const auto& [key, value] : raw_members(object)) {
+  for (const auto& [key, value] : spelled_members(object)) {
     if (key == "kwargs" && parsed["kwargs"].is_object()) {
       append_member(kwargs, inside(value));
     } else if (key == "messages" || key == "tools" || key == "documents") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/json_spelling.h"
+
 namespace qw {
 namespace {
 
@@ -12,41 +14,6 @@ constexpr std::string_view kParameter = "<parameter=", kParameterEnd = "</parame
 std::string_view trimmed(std::string_view s) {
   const size_t begin = std::min(s.find_first_not_of(kSpace), s.size());
   return s.substr(begin, s.find_last_not_of(kSpace) + 1 - begin);
-}
-
-// The end of the value or key that begins at `i` of a valid JSON object.
-size_t json_end(std::string_view json, size_t i) {
-  int depth = 0;
-  bool in_string = false;
-  for (; i < json.size(); ++i) {
-    const char c = json[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-      continue;
-    }
-    if (c == '"') in_string = true;
-    if (c == '{' || c == '[') ++depth;
-    if ((c == '}' || c == ']') && --depth < 0) break;
-    if ((c == ',' || c == ':') && depth == 0) break;
-  }
-  return i;
-}
-
-// How a member of a valid JSON object is spelled; of equal keys the last, as parsers have it.
-std::string_view spelling_of(std::string_view json, std::string_view name) {
-  std::string_view found;
-  size_t i = json.find('{') + 1;
-  while (i < json.size()) {
-    const size_t colon = json_end(json, i);
-    if (colon >= json.size() || json[colon] != ':') break;
-    const size_t end = json_end(json, colon + 1);
-    if (Json::parse(json.substr(i, colon - i)) == name)
-      found = trimmed(json.substr(colon + 1, end - colon - 1));
-    if (json[end] == '}') break;
-    i = end + 1;
-  }
-  return found;
 }
 
 // Whether `text` begins with `tag`; maybe: it ends before that can be said.
@@ -161,7 +128,8 @@ std::optional<ToolCall> parse_json_call(std::string_view body) {
   if (!json->contains("arguments")) return call;
   const Json& arguments = (*json)["arguments"];
   if (arguments.is_object()) {
-    call.arguments = spelling_of(body, "arguments");
+    for (const auto& [key, value] : spelled_members(body))
+      if (key == "arguments") call.arguments = trimmed(value);  // of equal keys the last, as parsers have it
     return call;
   }
   if (!arguments.is_string()) return std::nullopt;

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/json_spelling.h"
 #include "base/mmap.h"
 #include "base/result.h"
 #include "base/rng.h"
@@ -54,6 +55,13 @@ TEST(Rng, UniformIsInRangeAndRepeats) {
     sum += u;
   }
   EXPECT_NEAR(sum / 10000, 0.5, 0.02);
+}
+
+TEST(Json, MembersAsTheyAreSpelled) {
+  using Members = std::vector<std::pair<std::string, std::string_view>>;
+  EXPECT_EQ(spelled_members(" { } "), Members());
+  EXPECT_EQ(spelled_members(R"({"a": 1.0 , "\u0062" :"},\":\\","a":[{"x":[1,{}]},2]} )"),
+            (Members{{"a", " 1.0 "}, {"b", R"("},\":\\")"}, {"a", R"([{"x":[1,{}]},2])"}}));
 }
 
 TEST(Json, RefusesDepthAndGarbage) {
