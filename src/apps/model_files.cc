@@ -23,18 +23,11 @@ Result<std::optional<Tokenizer>> find_tokenizer(Console& console, const Checkpoi
   return std::nullopt;
 }
 
-// Token for token the same words, as far as both have them.
-bool same_words(const Tokenizer& a, const Tokenizer& b) {
-  for (int32_t id = 0; id < std::min(a.vocab_size(), b.vocab_size()); ++id)
-    if (a.token_bytes(id) != b.token_bytes(id)) return false;
-  return true;
-}
-
 // The model that drafts, in the memory of the same backend.
 Result<std::shared_ptr<Model>> load_draft(const Checkpoint& checkpoint, const ModelFlags& flags,
                                           const OpenModel& open) {
   const Result<Tokenizer> tokenizer = checkpoint_tokenizer(checkpoint);
-  if (tokenizer && open.tokenizer && !same_words(*tokenizer, *open.tokenizer))
+  if (tokenizer && open.tokenizer && first_other_token(*tokenizer, *open.tokenizer))
     return fail("cli.draft_words", {{"draft", *flags.draft}});
   QW_TRY(LoadedModel loaded, load_model(checkpoint.config, *checkpoint.weights, *open.backend,
                                         {.strict = flags.strict, .trainable = false}));

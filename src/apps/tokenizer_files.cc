@@ -1,5 +1,7 @@
 #include "apps/tokenizer_files.h"
 
+#include <algorithm>
+
 #include "apps/paths.h"
 #include "apps/sentence_files.h"
 #include "text/tokenizer_export.h"
@@ -46,6 +48,12 @@ Result<Tokenizer> open_tokenizer(std::string_view model) {
   QW_TRY(const auto path, resolve_model(model));
   QW_TRY(const Checkpoint checkpoint, open_tokenizer_files(path));
   return checkpoint_tokenizer(checkpoint);
+}
+
+std::optional<int32_t> first_other_token(const Tokenizer& a, const Tokenizer& b) {
+  for (int32_t id = 0; id < std::min(a.vocab_size(), b.vocab_size()); ++id)
+    if (a.token_bytes(id) != b.token_bytes(id)) return id;
+  return std::nullopt;
 }
 
 Result<std::optional<GgufTokenizer>> tokenizer_for_gguf(const Checkpoint& checkpoint) {

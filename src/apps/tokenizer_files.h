@@ -1,8 +1,9 @@
 // The tokenizer that MODEL carries: no weights are needed, and for a folder no config.json.
-// Test: tests/e2e/tokenize_test.cc
+// Test: tests/e2e/tokenize_test.cc, tests/apps/tokenizer_files_test.cc
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,9 @@ Result<Tokenizer> open_tokenizer(std::string_view model);
 
 // The tokenizer of an opened checkpoint. Errors: checkpoint.no_tokenizer (args file), text.*.
 Result<Tokenizer> checkpoint_tokenizer(const Checkpoint& checkpoint);
+
+// The first id that means other bytes to the two; none where they agree as far as both have ids.
+std::optional<int32_t> first_other_token(const Tokenizer& a, const Tokenizer& b);
 
 // The other way: the tokenizer of a checkpoint as a GGUF file carries it; none where the checkpoint has none.
 // Errors: text.*.

@@ -110,10 +110,8 @@ Status check_length(const Model& model, const TrainConfig& config, std::string_v
 Status check_teacher(const TrainSetup& s, const std::filesystem::path& path) {
   QW_TRY(const Checkpoint files, open_tokenizer_files(path));
   QW_TRY(const Tokenizer teacher, checkpoint_tokenizer(files));
-  const int32_t n = std::min(teacher.vocab_size(), s.tokenizer->vocab_size());
-  for (int32_t id = 0; id < n; ++id)
-    if (teacher.token_bytes(id) != s.tokenizer->token_bytes(id))
-      return fail("train.teacher_tokens", {{"file", path.string()}, {"id", id}});
+  if (const auto id = first_other_token(teacher, *s.tokenizer))
+    return fail("train.teacher_tokens", {{"file", path.string()}, {"id", *id}});
   return {};
 }
 
