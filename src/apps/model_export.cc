@@ -34,7 +34,7 @@ Status check_out(const std::filesystem::path& out, bool one_file) {
   const fs::path folder = out.parent_path();
   if (one_file && !folder.empty() && !fs::is_directory(folder, ec))
     return fail("merge.no_folder", {{"folder", folder.string()}});
-  if (!fs::exists(out, ec) || (fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
+  if (!fs::exists(out, ec) || (!one_file && fs::is_directory(out, ec) && fs::is_empty(out, ec))) return {};
   return fail("merge.out_exists", {{"file", out.string()}});
 }
 

@@ -21,8 +21,8 @@ std::optional<QuantFormat> format_named(std::string_view name);
 // has no weights.
 QuantFormat usual_format(const Checkpoint& checkpoint);
 
-// Nothing of the user's is written over, and there is a folder for a result of one file (others make theirs).
-// Errors: merge.out_exists (args file), merge.no_folder (args folder).
+// Nothing of the user's is written over, and there is a folder for a result of one file (others make theirs,
+// or take one that is empty). Errors: merge.out_exists (args file), merge.no_folder (args folder).
 Status check_out(const std::filesystem::path& out, bool one_file);
 
 // The weights as a folder of Hugging Face, with the checkpoint's tokenizer and other files. Errors:

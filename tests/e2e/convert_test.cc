@@ -131,12 +131,21 @@ TEST(Convert, CtrlCLeavesNothingBehind) {
   }
 }
 
-TEST(Convert, APlaceWithoutAFolderIsRefusedAtOnce) {
+TEST(Convert, APlaceForNoFileIsRefusedAtOnce) {
   const TempFolder folder;
-  for (const char* command : {"quantize", "convert"}) {
-    const Ran ran = qw({command, "no-model-is-looked-for", folder / "no/such/o.gguf"});
-    EXPECT_EQ(ran.status, 1) << command;
-    EXPECT_NE(ran.err.find("no folder"), std::string::npos) << ran.err;
+  const std::string empty = folder / "empty.gguf";
+  std::filesystem::create_directory(empty);
+  for (const char* command : {"quantize", "convert", "merge"}) {
+    std::vector<std::string> args = {command, "no-model-is-looked-for"};
+    if (args[0] == "merge") args.push_back("-");
+    for (const auto& [out, said] :
+         {std::pair<std::string, std::string>(folder / "no/such/o.gguf", "no folder"), {empty, "already"}}) {
+      args.push_back(out);
+      const Ran ran = qw(args);
+      EXPECT_EQ(ran.status, 1) << command;
+      EXPECT_NE(ran.err.find(said), std::string::npos) << ran.err;
+      args.pop_back();
+    }
   }
 }
 

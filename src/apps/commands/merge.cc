@@ -98,7 +98,7 @@ Result<int> merge_command(Program& program, Args args) {
     return fail("cli.exclusive", {{"option", "--type"}, {"other", "--to " + *o.to}});
   if (adapter_alone(o) && o.adapter == "-")
     return fail("cli.missing_argument", {{"shown", "ADAPTER"}, {"command", "merge"}});
-  QW_TRY(check_out(o.out, o.to && o.to->starts_with("gguf")));
+  QW_TRY(check_out(o.out, to_gguf(o) || o.to == "gguf-adapter"));
   if (o.adapter != "-") o.compute.adapter = o.adapter;
   const Interrupts::Scope interrupts(program.interrupts(), [&o] { o.stop = true; });
   return unless_stopped(program.console(), write_model(program, o));
