@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/descriptor.h"
 #include "base/mmap.h"
 #include "tests/e2e/process.h"
 
@@ -243,6 +245,25 @@ TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   facts["initializer_range"] = "much";
   std::ofstream(model / "config.json") << facts;
   EXPECT_EQ(qw({"train", folder.file("r.toml", text), "--dry-run"}).status, 1);
+}
+
+// Before anything is read or takes memory.
+TEST_F(TrainTest, OfTwoAtOnceTheSecondHearsOfTheFirst) {
+  data = (folder / "absent.jsonl").string();
+  const std::string toml = config("busy", "");
+  fs::create_directories(out("busy"));
+  const std::string lock = out("busy") + "/.lock";
+  const Descriptor held(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX | LOCK_NB), 0);
+  for (const bool resume : {false, true}) {
+    std::vector<std::string> args{"train", toml};
+    if (resume) args.push_back("--resume");
+    const Ran ran = qw(args);
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_NE(ran.err.find("in use by another"), ran.err.npos) << ran.err;
+  }
+  // A plan writes nothing: it goes on to the data.
+  EXPECT_NE(qw({"train", toml, "--dry-run"}).err.find("absent.jsonl"), std::string::npos);
 }
 
 TEST_F(TrainTest, NothingIsWrittenOverTheModel) {

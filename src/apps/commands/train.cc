@@ -121,12 +121,9 @@ Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, 
   return {};
 }
 
-Result<int> train_now(Program& program, const TrainConfig& config, TrainSetup& s, bool resume) {
+Result<int> train_now(Program& program, const TrainConfig& config, const train::RunFolder& folder,
+                      TrainSetup& s) {
   Console& console = program.console();
-  QW_TRY(const train::RunFolder folder, train::RunFolder::open(config.out));
-  if (!resume && folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
-  QW_TRY(make_trainer(s, config));
-  if (resume) QW_TRY(take_up(program, folder, s, config));
   std::atomic<bool> stop = false;
   StepLine line(console);
   const train::RunHooks hooks{
@@ -180,10 +177,19 @@ Result<int> train_command(Program& program, Args args) {
   if (!file) return fail("cli.missing_argument", {{"shown", "CONFIG.toml"}, {"command", line.name()}});
   QW_TRY(const std::string text, read_input(*file));
   QW_TRY(const TrainConfig config, train::parse_config(text, *file));
+  if (dry_run) {
+    QW_TRY(const auto setup, open_training(program, config));
+    QW_TRY(say_plan(program, *setup));
+    return kExitOk;
+  }
+  // First of all: a run that may not write here must not take the memory of the one that does.
+  QW_TRY(const train::RunFolder folder, train::RunFolder::open(config.out));
+  if (!resume && folder.used()) return fail("train.exists", {{"folder", folder.path().string()}});
   QW_TRY(const auto setup, open_training(program, config));
-  if (dry_run || !program.json()) QW_TRY(say_plan(program, *setup));
-  if (dry_run) return kExitOk;
-  return train_now(program, config, *setup, resume);
+  if (!program.json()) QW_TRY(say_plan(program, *setup));
+  QW_TRY(make_trainer(*setup, config));
+  if (resume) QW_TRY(take_up(program, folder, *setup, config));
+  return train_now(program, config, folder, *setup);
 }
 
 }  // namespace qw::apps
