@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "base/mmap.h"
@@ -159,9 +160,28 @@ class Run {
   int64_t without_gain_ = 0;
 };
 
+fs::path checkpoints_of(const fs::path& out) {
+  return out / "checkpoints";
+}
+
+// Of a model or an adapter in `folder`, a file whose place a result would take.
+std::optional<fs::path> result_in(const fs::path& folder) {
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec)) {
+    const fs::path name = entry.path().filename();
+    if (name == "config.json" || name == "adapter_config.json" || name == "model.gguf" ||
+        name.extension() == ".safetensors")
+      return entry.path();
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Result<RunFolder> RunFolder::open(const fs::path& out) {
+  const auto result = result_in(out);
+  if (result && !newest_checkpoint(checkpoints_of(out)))
+    return fail("train.holds_model", {{"folder", out.string()}, {"file", result->string()}});
   std::error_code ec;
   fs::create_directories(out, ec);
   if (ec) return fail("file.write", {{"file", out.string()}, {"reason", ec.message()}});
@@ -170,6 +190,10 @@ Result<RunFolder> RunFolder::open(const fs::path& out) {
   if (!fd.open()) return fail("file.write", {{"file", lock.string()}, {"reason", std::strerror(errno)}});
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail("train.in_use", {{"folder", out.string()}});
   return RunFolder(out, std::move(fd));
+}
+
+fs::path RunFolder::checkpoints() const {
+  return checkpoints_of(path_);
 }
 
 bool RunFolder::used() const {

@@ -38,11 +38,12 @@ struct RunEnd {
 // The folder `out` of one run, held by one process at a time.
 class RunFolder {
  public:
-  // Makes it. Errors: train.in_use (args folder), file.write.
+  // Makes it. Errors: train.holds_model (args folder, file: of a model or an adapter that no run can go on
+  // to, and that the result would replace), train.in_use (folder), file.write.
   static Result<RunFolder> open(const std::filesystem::path& out);
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path checkpoints() const { return path_ / "checkpoints"; }
+  std::filesystem::path checkpoints() const;
   // The checkpoint of the best evaluation, where early_stop asks for it.
   std::filesystem::path best() const { return path_ / "best"; }
   // An earlier run left something here.

@@ -266,14 +266,22 @@ TEST_F(TrainTest, OfTwoAtOnceTheSecondHearsOfTheFirst) {
   EXPECT_NE(qw({"train", toml, "--dry-run"}).err.find("absent.jsonl"), std::string::npos);
 }
 
-TEST_F(TrainTest, NothingIsWrittenOverTheModel) {
+TEST_F(TrainTest, NothingIsWrittenOverAModel) {
   fs::copy(kModels + "qwen3_tied", out("over"), fs::copy_options::recursive);
+  const std::string weights = read_file(out("over") + "/model.safetensors").value();
+  for (const std::string more : {"", "init = \"random\"\n", "method = \"lora\"\n"}) {
+    const Ran ran = qw({"train", config("over", more, "qwen3_untied")});
+    EXPECT_EQ(ran.status, 1) << more;
+    EXPECT_NE(ran.err.find("holds a model"), ran.err.npos) << ran.err;
+  }
+  EXPECT_EQ(read_file(out("over") + "/model.safetensors").value(), weights);
+  EXPECT_FALSE(fs::exists(out("over") + "/log.jsonl"));
+  // Of the model to begin with a plan says so, too.
   std::string text = read_file(config("over", "")).value();
   text.replace(text.find(kModels + "qwen3_tied"), (kModels + "qwen3_tied").size(), out("over") + "/.");
-  const Ran ran = qw({"train", folder.file("over.toml", text)});
-  EXPECT_EQ(ran.status, 1);
-  EXPECT_NE(ran.err.find("the model itself"), ran.err.npos) << ran.err;
-  EXPECT_FALSE(fs::exists(out("over") + "/log.jsonl"));
+  const Ran plan = qw({"train", folder.file("over.toml", text), "--dry-run"});
+  EXPECT_EQ(plan.status, 1);
+  EXPECT_NE(plan.err.find("the model itself"), plan.err.npos) << plan.err;
 }
 
 TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {

@@ -16,6 +16,7 @@
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/log.h"
+#include "train/run.h"
 
 namespace qw::train {
 namespace {
@@ -327,6 +328,26 @@ TEST(Optimizer, MuonMakesUpdatesOrthogonal) {
         EXPECT_NEAR(dot, i == j ? 0.9 : 0.0, 0.45) << i << " " << j;
       }
   }
+}
+
+TEST(RunFolder, IsNoneOfAModelOrAnAdapterWithoutCheckpoint) {
+  for (const char* file :
+       {"config.json", "model-00001-of-00002.safetensors", "model.gguf", "adapter_config.json"}) {
+    const Folder folder;
+    std::ofstream(folder.path / file) << "mine";
+    const auto refused = RunFolder::open(folder.path);
+    ASSERT_FALSE(refused) << file;
+    EXPECT_EQ(refused.error().code(), "train.holds_model");
+    EXPECT_EQ(refused.error().arg("file"), (folder.path / file).string());
+    EXPECT_FALSE(fs::exists(folder.path / ".lock"));  // nor is anything put there
+    const fs::path checkpoint = folder.path / "checkpoints" / "step-00000003";
+    fs::create_directories(checkpoint);
+    std::ofstream(checkpoint / "state.json") << "{}";
+    EXPECT_TRUE(RunFolder::open(folder.path)) << file;
+  }
+  const Folder folder;
+  std::ofstream(folder.path / "notes.txt") << "mine";
+  EXPECT_TRUE(RunFolder::open(folder.path));
 }
 
 TEST(RunLog, DropsWhatCameAfterTheCheckpoint) {
