@@ -106,6 +106,20 @@ TEST_F(TrainTest, KilledAndResumedItHasTheLossesOfAnUndisturbedRun) {
             read_file(out("whole") + "/model.safetensors").value());
 }
 
+TEST_F(TrainTest, WithoutACheckpointARunBeginsAnewButForItsResult) {
+  const std::string toml = config("anew", "");
+  const Ran first = qw({"train", toml, "--resume"});  // as a script does that is called again and again
+  ASSERT_EQ(first.status, 0) << first.err;
+  EXPECT_NE(first.err.find("no checkpoint to go on from: the run begins"), first.err.npos) << first.err;
+  ASSERT_EQ(losses("anew").size(), 12u);
+  const std::string logged = read_file(out("anew") + "/log.jsonl").value();
+  fs::remove_all(out("anew") + "/checkpoints");
+  const Ran again = qw({"train", toml, "--resume"});
+  EXPECT_EQ(again.status, 1);
+  EXPECT_NE(again.err.find("holds a model"), again.err.npos) << again.err;
+  EXPECT_EQ(read_file(out("anew") + "/log.jsonl").value(), logged);
+}
+
 TEST_F(TrainTest, ARunThatStoppedEarlyStaysStopped) {
   const std::string text =
       read_file(config("early", "eval_every = 1\nearly_stop = 2\neval_data = [\"" + data + "\"]\n")).value();

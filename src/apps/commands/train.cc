@@ -113,7 +113,10 @@ Status say_plan(Program& program, const TrainSetup& s) {
 // The newest checkpoint, where there is one; else the run begins.
 Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, const TrainConfig& config) {
   const auto newest = train::newest_checkpoint(folder.checkpoints());
-  if (!newest) return {};
+  if (!newest) {
+    program.console().note(program.console().text("ui.train.anew", {{"folder", folder.path().string()}}));
+    return {};
+  }
   QW_TRY(train::load_checkpoint(*newest, *s.trainer, train::config_json(config), *s.backend));
   program.console().note(program.console().text(
       "ui.train.resumed",
