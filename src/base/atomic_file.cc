@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 
@@ -14,8 +16,15 @@ namespace qw {
 
 namespace fs = std::filesystem;
 
+namespace {
+
+// Behind a name: ours alone, where ".XXXXXX" would fit a user's ".backup" or ".sha256", too.
+constexpr std::string_view kUnfinished = ".qw-", kRandom = "XXXXXX";
+
+}  // namespace
+
 Result<AtomicFile> AtomicFile::create(const fs::path& path) {
-  std::string temp = path.string() + ".XXXXXX";
+  std::string temp = unfinished_name(path);
   const int fd = ::mkstemp(temp.data());
   AtomicFile file(path, std::move(temp), fd);
   if (fd < 0) return file.error();
@@ -57,6 +66,23 @@ Status AtomicFile::commit() {
   ::close(fd_);
   fd_ = -1;
   return {};
+}
+
+std::string unfinished_name(const fs::path& path) {
+  return path.string().append(kUnfinished).append(kRandom);
+}
+
+void remove_unfinished(const fs::path& path) {
+  const std::string begin = path.filename().string().append(kUnfinished);
+  const fs::path folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  std::vector<fs::path> found;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator(folder, ec)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(begin) && name.size() == begin.size() + kRandom.size())
+      found.push_back(entry.path());
+  }
+  for (const fs::path& old : found) fs::remove_all(old, ec);
 }
 
 unsigned allowed_mode(unsigned mode) {

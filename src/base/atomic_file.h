@@ -35,6 +35,12 @@ class AtomicFile {
   int fd_;  // −1 once committed
 };
 
+// The pattern (for mkstemp, mkdtemp) of what is written in place of `path` until it is whole.
+std::string unfinished_name(const std::filesystem::path& path);
+// Removes, as far as it can, what processes that were killed left under such names. Nobody else may be
+// writing `path` meanwhile.
+void remove_unfinished(const std::filesystem::path& path);
+
 // The permissions that a new file or folder gets from `mode` under the process's umask.
 unsigned allowed_mode(unsigned mode);
 

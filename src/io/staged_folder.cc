@@ -42,6 +42,15 @@ Result<std::vector<fs::path>> list(const fs::path& folder) {
   return out;
 }
 
+// "out/" has an empty file name: the folder meant is its parent.
+fs::path without_slash(const fs::path& target) {
+  return target.has_filename() ? target : target.parent_path();
+}
+
+fs::path hidden(const fs::path& target) {
+  return target.parent_path() / ("." + target.filename().string());
+}
+
 Status move(const fs::path& from, const fs::path& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) return write_error(to, errno);
   return {};
@@ -49,14 +58,17 @@ Status move(const fs::path& from, const fs::path& to) {
 
 }  // namespace
 
+void StagedFolder::remove_unfinished(const fs::path& target) {
+  qw::remove_unfinished(hidden(without_slash(target)));
+}
+
 Result<StagedFolder> StagedFolder::create(const fs::path& target) {
-  // "out/" has an empty file name: the folder meant is its parent.
-  const fs::path clean = target.has_filename() ? target : target.parent_path();
+  const fs::path clean = without_slash(target);
   const fs::path parent = clean.has_parent_path() ? clean.parent_path() : fs::path(".");
   std::error_code ec;
   fs::create_directories(parent, ec);
   if (ec) return write_error(parent, ec.value());
-  std::string temp = (parent / fmt::format(".{}.XXXXXX", clean.filename().string())).string();
+  std::string temp = unfinished_name(hidden(clean));
   if (::mkdtemp(temp.data()) == nullptr) return write_error(clean, errno);
   StagedFolder staged(clean, temp);
   if (::chmod(temp.c_str(), allowed_mode(0777)) != 0) return write_error(clean, errno);

@@ -13,6 +13,8 @@ class StagedFolder {
   // Makes the hidden folder in the parent of `target` (the parent is made where it is missing). Errors:
   // file.write (args file, reason).
   static Result<StagedFolder> create(const std::filesystem::path& target);
+  // Removes the hidden folders of processes that were killed. Nobody else may be writing `target` meanwhile.
+  static void remove_unfinished(const std::filesystem::path& target);
   StagedFolder(StagedFolder&& other) noexcept;
   StagedFolder& operator=(StagedFolder&&) = delete;
   // Removes what was not committed.

@@ -10,7 +10,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/atomic_file.h"
 #include "base/mmap.h"
+#include "io/staged_folder.h"
 #include "train/checkpoint.h"
 
 namespace qw::train {
@@ -21,6 +23,7 @@ using Clock = std::chrono::steady_clock;
 
 // Of best evaluations: the run may be killed, and go on from before the last one.
 constexpr int kKeepBest = 2;
+constexpr const char* kOneFile = "model.gguf";  // the result of a model that came as one
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -169,7 +172,7 @@ std::optional<fs::path> result_in(const fs::path& folder) {
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(folder, ec)) {
     const fs::path name = entry.path().filename();
-    if (name == "config.json" || name == "adapter_config.json" || name == "model.gguf" ||
+    if (name == "config.json" || name == "adapter_config.json" || name == kOneFile ||
         name.extension() == ".safetensors")
       return entry.path();
   }
@@ -189,6 +192,9 @@ Result<RunFolder> RunFolder::open(const fs::path& out) {
   Descriptor fd(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (!fd.open()) return fail("file.write", {{"file", lock.string()}, {"reason", std::strerror(errno)}});
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail("train.in_use", {{"folder", out.string()}});
+  // Whole models, of runs that were killed at their end. The lock is held: nobody is writing them.
+  StagedFolder::remove_unfinished(out);
+  remove_unfinished(out / kOneFile);
   return RunFolder(out, std::move(fd));
 }
 

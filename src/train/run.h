@@ -38,8 +38,9 @@ struct RunEnd {
 // The folder `out` of one run, held by one process at a time.
 class RunFolder {
  public:
-  // Makes it. Errors: train.holds_model (args folder, file: of a model or an adapter that no run can go on
-  // to, and that the result would replace), train.in_use (folder), file.write.
+  // Makes it, and removes what a run that was killed left of a result. Errors: train.holds_model (args
+  // folder, file: of a model or an adapter that no run can go on to, and that the result would replace),
+  // train.in_use (folder), file.write.
   static Result<RunFolder> open(const std::filesystem::path& out);
 
   const std::filesystem::path& path() const { return path_; }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/json_spelling.h"
 #include "base/mmap.h"
@@ -86,6 +87,23 @@ TEST(Files, AtomicWriteAndMap) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir), std::filesystem::directory_iterator()),
             2);
   std::filesystem::remove_all(dir);
+}
+
+TEST(Files, WhatAKilledWriterLeftGoesAndNothingElse) {
+  namespace fs = std::filesystem;
+  const auto dir = fs::temp_directory_path() / ("qw_base_left_" + std::to_string(::getpid()));
+  fs::create_directories(dir);
+  const auto unfinished = AtomicFile::create(dir / "a.gguf");
+  ASSERT_TRUE(unfinished);
+  for (const char* name : {"a.gguf", "a.gguf.sha256", "a.gguf.qw-long-ago", "b.gguf.qw-abcdef"})
+    std::ofstream(dir / name) << "mine";
+  const auto entries = [&] { return std::distance(fs::directory_iterator(dir), fs::directory_iterator()); };
+  EXPECT_EQ(entries(), 5);
+  remove_unfinished(dir / "a.gguf");
+  EXPECT_EQ(entries(), 4);
+  for (const char* name : {"a.gguf", "a.gguf.sha256", "a.gguf.qw-long-ago", "b.gguf.qw-abcdef"})
+    EXPECT_TRUE(fs::exists(dir / name)) << name;
+  fs::remove_all(dir);
 }
 
 }  // namespace

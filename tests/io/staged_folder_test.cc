@@ -36,6 +36,18 @@ TEST(StagedFolder, LeavesNothingBehindWithoutCommit) {
   EXPECT_EQ(entries(dir.path()), 0U);
 }
 
+TEST(StagedFolder, RemovesWhatAKilledWriterLeft) {
+  const TempDir dir;
+  const auto unfinished = StagedFolder::create(dir / "out");
+  ASSERT_TRUE(unfinished);
+  ASSERT_TRUE(write_file_atomic(unfinished->path() / "x", "1"));
+  dir.write(".out.backup/x", "mine");
+  dir.write(".other.qw-abcdef/x", "mine");
+  StagedFolder::remove_unfinished(dir / "out/");
+  EXPECT_FALSE(fs::exists(unfinished->path()));
+  EXPECT_EQ(entries(dir.path()), 2U);
+}
+
 TEST(StagedFolder, KeepsOtherFilesOfAFolderThatIsThere) {
   const TempDir dir;
   dir.write("out/x", "old");

@@ -350,6 +350,29 @@ TEST(RunFolder, IsNoneOfAModelOrAnAdapterWithoutCheckpoint) {
   EXPECT_TRUE(RunFolder::open(folder.path));
 }
 
+TEST(RunFolder, FreesWhatAKilledRunLeftOfItsResult) {
+  const Folder folder;
+  const fs::path out = folder.path / "out";
+  fs::create_directories(out);
+  for (const char* left : {".out.qw-abcdef", ".other.qw-abcdef", ".out.backup"}) {
+    fs::create_directories(folder.path / left);
+    std::ofstream(folder.path / left / "model.safetensors") << "large";
+  }
+  for (const char* left : {"model.gguf.qw-abcdef", "q4.gguf.qw-abcdef"}) std::ofstream(out / left) << "large";
+  {
+    const RunFolder first = RunFolder::open(out).value();
+    EXPECT_FALSE(fs::exists(folder.path / ".out.qw-abcdef"));
+    EXPECT_FALSE(fs::exists(out / "model.gguf.qw-abcdef"));
+    EXPECT_TRUE(fs::exists(folder.path / ".other.qw-abcdef"));
+    EXPECT_TRUE(fs::exists(folder.path / ".out.backup"));
+    EXPECT_TRUE(fs::exists(out / "q4.gguf.qw-abcdef"));
+    // Of a run that is at work nothing goes.
+    fs::create_directories(folder.path / ".out.qw-fedcba");
+    EXPECT_EQ(RunFolder::open(out).error().code(), "train.in_use");
+    EXPECT_TRUE(fs::exists(folder.path / ".out.qw-fedcba"));
+  }
+}
+
 TEST(RunLog, DropsWhatCameAfterTheCheckpoint) {
   const Folder folder;
   const fs::path file = folder.path / "log.jsonl";
