@@ -261,6 +261,23 @@ TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   EXPECT_EQ(qw({"train", folder.file("r.toml", text), "--dry-run"}).status, 1);
 }
 
+// Its weights would be 4 TB: nobody tries to take them.
+TEST_F(TrainTest, WeightsThatDoNotFitAreRefusedBeforeTheyAreThere) {
+  const fs::path model = folder / "model";
+  fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
+  Json facts = Json::parse(read_file(model / "config.json").value());
+  facts["hidden_size"] = facts["vocab_size"] = 1 << 20;
+  std::ofstream(model / "config.json") << facts;
+  for (const std::string init : {"pretrained", "random"}) {
+    std::string text = read_file(config("large", "init = \"" + init + "\"\n")).value();
+    const std::string from = kModels + "qwen3_tied";
+    text.replace(text.find(from), from.size(), model.string());
+    const Ran ran = qw({"train", folder.file("l.toml", text), "--dry-run"});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_NE(ran.err.find("for its weights as f32"), ran.err.npos) << ran.err;
+  }
+}
+
 // Before anything is read or takes memory.
 TEST_F(TrainTest, OfTwoAtOnceTheSecondHearsOfTheFirst) {
   data = (folder / "absent.jsonl").string();

@@ -47,6 +47,18 @@ QuantFormat dtype_of(const Json& config) {
   return QuantFormat::f32;
 }
 
+// Weights that learn are f32 in memory, whatever they are in their files. `model` needs none yet.
+Status check_learning_fits(const TrainSetup& s, Model& model) {
+  WeightList list;
+  model.visit(list);
+  size_t needed = 0;
+  for (const Weight* w : list.weights()) needed += static_cast<size_t>(w->shape.elements()) * sizeof(float);
+  if (s.available == 0 || needed <= s.available) return {};
+  return fail("train.weights_memory", {{"file", s.checkpoint.path.string()},
+                                       {"needed", bytes_text(needed)},
+                                       {"available", bytes_text(s.available)}});
+}
+
 // A model of its own kind and size with random weights.
 Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
                    const std::filesystem::path& path) {
@@ -60,6 +72,7 @@ Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
   nn::ConfigReader reader(s.checkpoint.config);
   const double range = reader.number("initializer_range", 0.02);
   QW_TRY(reader.status());
+  QW_TRY(check_learning_fits(s, *s.model));
   train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed), range);
   s.model->visit(init);
   return init.finish();
@@ -81,7 +94,12 @@ Status open_pretrained(TrainSetup& s, Program& program, const TrainConfig& confi
       });
   if (quantised && config.method == "full") return fail("train.quantised", {{"file", path.string()}});
   if (!quantised && config.method == "qlora") return fail("train.not_quantised", {{"file", path.string()}});
-  QW_TRY(check_weights_fit(s.checkpoint));
+  if (config.method == "full") {
+    QW_TRY(const LoadedModel empty, make_model(s.checkpoint.config));
+    QW_TRY(check_learning_fits(s, *empty.model));
+  } else {
+    QW_TRY(check_weights_fit(s.checkpoint));
+  }
   QW_TRY(LoadedModel loaded, load_model(s.checkpoint.config, *s.checkpoint.weights, *s.backend,
                                         {.strict = false, .trainable = config.method == "full"}));
   show_warnings(program, loaded.warnings, s.checkpoint.path.string());
