@@ -76,7 +76,8 @@ struct KeyInfo {
 std::vector<KeyInfo> config_keys();
 
 // Errors: train.toml (args file, line, column, reason), train.unknown_key (file, line, key, nearest),
-// train.key (file, line, key, found, expected), train.needs (file, key, reason: what it goes with).
+// train.key (file, line, key, found, expected), train.needs (file, key, reason: what it goes with; also of a
+// key that is not at its default and that this run would not read).
 Result<TrainConfig> parse_config(std::string_view toml, std::string_view file);
 
 // Every key with its value, nested by section.

@@ -80,6 +80,33 @@ TEST(TrainConfig, WhatItRefusesItNames) {
   EXPECT_EQ(error_of(kLeast + "min_lr = 1.0").arg("key"), "min_lr");
 }
 
+TEST(TrainConfig, AKeyThatWouldDoNothingIsRefusedButAtItsDefault) {
+  const std::string lora = "method = \"lora\"\n", more = lora + "adapter = \"a\"\n";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"adapter = \"a\"", "adapter"},
+      {"teacher = \"t\"", "teacher"},
+      {"[lora]\nrank = 4", "lora.rank"},
+      {"[lora]\ndropout = 0.1", "lora.dropout"},
+      {"[dpo]\nbeta = 0.2", "dpo.beta"},
+      {"[distill]\non_policy = true", "distill.on_policy"},
+      {lora + "save_dtype = \"f16\"", "save_dtype"},
+      {more + "[lora]\nrank = 4", "lora.rank"},
+      {more + "[lora]\nalpha = 4", "lora.alpha"},
+      {more + "[lora]\nrslora = true", "lora.rslora"},
+      {more + "[lora]\ntargets = [\"q_proj\"]", "lora.targets"}};
+  for (const auto& [toml, key] : cases) {
+    const Error error = error_of(kLeast + toml + "\n");
+    EXPECT_EQ(error.code(), "train.needs") << toml;
+    EXPECT_EQ(error.arg("key"), key) << toml;
+  }
+  for (const char* toml : {"save_dtype = \"f16\"", "task = \"dpo\"\n[dpo]\nbeta = 0.2",
+                           "task = \"distill\"\nteacher = \"t\"\n[distill]\non_policy = true",
+                           "[lora]\nrank = 16\n[dpo]\nbeta = 0.1"})
+    EXPECT_EQ(error_of(kLeast + toml + "\n").code(), "none") << toml;
+  EXPECT_EQ(error_of(kLeast + lora + "[lora]\nrank = 4\n").code(), "none");
+  EXPECT_EQ(error_of(kLeast + more + "[lora]\ndropout = 0.1\n").code(), "none");
+}
+
 TEST(TrainConfig, AResumedRunMayDifferInSomeKeysOnly) {
   TrainConfig a, b;
   b.out = "elsewhere";
