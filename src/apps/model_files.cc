@@ -133,10 +133,10 @@ Status set_speculation(const ModelFlags& flags, const OpenModel& open, EngineOpt
   return {};
 }
 
-int adapter_rank(const OpenModel& open) {
+int adapter_rank(const std::optional<LoraAdapter>& adapter) {
   int64_t rank = 0;
-  if (open.adapter)
-    for (const auto& [name, lora] : open.adapter->set->all()) rank = std::max(rank, lora.a.rows());
+  if (adapter)
+    for (const auto& [name, lora] : adapter->set->all()) rank = std::max(rank, lora.a.rows());
   return static_cast<int>(rank);
 }
 

@@ -69,7 +69,7 @@ struct OpenEngine {
   std::unique_ptr<Engine> engine;
   uint64_t adapter = 0;
 };
-int adapter_rank(const OpenModel& open);  // for EngineOptions
+int adapter_rank(const std::optional<LoraAdapter>& adapter);  // the largest, for EngineOptions; 0 of none
 // What --draft and --speculate mean for this model. Errors: cli.exclusive.
 Status set_speculation(const ModelFlags& flags, const OpenModel& open, EngineOptions& options);
 Result<OpenEngine> open_engine(const OpenModel& open, const EngineOptions& options);

@@ -330,6 +330,27 @@ TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
   EXPECT_LT(losses("more").front(), losses("lora").front());
 }
 
+// Of short conversations below a high limit the most memory is the engine's that samples the answers.
+TEST_F(TrainTest, ThePlanCountsTheRankOfTheAdapterItBeginsWith) {
+  std::vector<int64_t> activations;
+  for (const int rank : {4, 64}) {
+    const std::string name = fmt::format("rank{}", rank);
+    const Ran made = qw({"train", config(name, fmt::format("method = \"lora\"\n[lora]\nrank = {}\n", rank))});
+    ASSERT_EQ(made.status, 0) << made.err;
+    const std::string toml =
+        folder.file(name + "-on.toml",
+                    fmt::format("model = \"{0}qwen3_tied\"\nteacher = \"{0}qwen3_untied\"\nout = \"{1}\"\n"
+                                "task = \"distill\"\nmethod = \"lora\"\nadapter = \"{2}\"\ndata = [\"{3}\"]\n"
+                                "seq_len = 480\nbatch_size = 1\npacking = false\nsteps = 1\n"
+                                "[distill]\non_policy = true\nmax_new_tokens = 8\n",
+                                kModels, out("on"), out(name), data));
+    const Ran plan = qw({"train", toml, "--dry-run", "--json"});
+    ASSERT_EQ(plan.status, 0) << plan.err;
+    activations.push_back(plan.json()["activation_bytes"].get<int64_t>());
+  }
+  EXPECT_GT(activations[1], activations[0]);
+}
+
 TEST_F(TrainTest, AModelThatCameAsOneFileBecomesOne) {
   const Ran ran = qw({"train", config("file", "", "../gguf/qwen3_untied.F32.gguf")});
   ASSERT_EQ(ran.status, 0) << ran.err;

@@ -73,7 +73,7 @@ Result<std::string> template_arguments(const ChatFlags& flags) {
 // One sequence, as long as the model and the memory allow.
 Result<OpenEngine> make_engine(Program& program, const ChatFlags& flags, const OpenModel& open) {
   EngineOptions options{.max_seqs = 1};
-  options.adapter_rank = adapter_rank(open);
+  options.adapter_rank = adapter_rank(open.adapter);
   QW_TRY(set_speculation(flags.compute, open, options));
   QW_TRY(options.kv_dtype, flags.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;

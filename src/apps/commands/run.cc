@@ -159,7 +159,7 @@ Result<Prompt> make_prompt(const Options& o, const Input& in, const OpenModel& o
 // The engine for one request of this prompt.
 Result<EngineOptions> engine_options(Program& program, const Options& o, OpenModel& open, int n_prompt) {
   EngineOptions e{.max_seqs = 1};
-  e.adapter_rank = adapter_rank(open);
+  e.adapter_rank = adapter_rank(open.adapter);
   QW_TRY(set_speculation(o.compute, open, e));
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   const int limit = open.model->info().max_positions;
@@ -174,7 +174,7 @@ Result<EngineOptions> engine_options(Program& program, const Options& o, OpenMod
 
 Result<int> dry_run(Program& program, const Options& o, OpenModel& open) {
   EngineOptions e{.max_seqs = 1};
-  e.adapter_rank = adapter_rank(open);
+  e.adapter_rank = adapter_rank(open.adapter);
   QW_TRY(set_speculation(o.compute, open, e));
   QW_TRY(e.kv_dtype, o.compute.kv_dtype(DType::f16));
   e.ctx_tokens =

@@ -250,7 +250,7 @@ Result<std::optional<EngineOptions>> Evaluator::plan_engine(std::deque<Waiting>&
     EngineOptions options{.ctx_tokens = static_cast<int>(tokens(*longest)),
                           .kv_dtype = options_.kv,
                           .max_seqs = options_.batch};
-    options.adapter_rank = apps::adapter_rank(open_);
+    options.adapter_rank = apps::adapter_rank(open_.adapter);
     const Status fits = fit_pages(console_, *open_.model, options, open_.memory);
     if (fits) return options;
     if (fits.error().code() != "memory.answer") return tl::unexpected<Error>(fits.error());

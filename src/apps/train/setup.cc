@@ -241,7 +241,7 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
   // Answers are sampled between steps.
   if (config.on_policy()) {
     EngineOptions sampling = sampling_options(config, static_cast<size_t>(config.batch_size));
-    if (s.adapter) sampling.adapter_rank = config.lora.rank;
+    sampling.adapter_rank = adapter_rank(s.adapter);
     QW_TRY(const MemoryPlan plan, qw::plan_memory(*s.model, DType::f32, sampling));
     s.memory.activations = std::max(s.memory.activations, plan.total_bytes() - plan.weight_bytes);
   }
