@@ -324,10 +324,15 @@ TEST_F(TrainTest, AnAdapterIsLearntAndUsed) {
   EXPECT_TRUE(fs::exists(out("lora") + "/adapter_config.json"));
   EXPECT_TRUE(fs::exists(out("lora") + "/adapter_model.safetensors"));
   EXPECT_FALSE(fs::exists(out("lora") + "/model.safetensors"));
+  const std::string facts = out("lora") + "/adapter_config.json";
+  Json json = Json::parse(read_file(facts).value());
+  json["of_tomorrow"] = true;
+  std::ofstream(facts) << json;
   const Ran again = qw(
       {"train", config("more", "method = \"lora\"\nadapter = \"" + out("lora") + "\"\nshuffle = false\n")});
   ASSERT_EQ(again.status, 0) << again.err;
   EXPECT_LT(losses("more").front(), losses("lora").front());
+  EXPECT_NE(again.err.find("of_tomorrow"), again.err.npos) << again.err;
 }
 
 // Of short conversations below a high limit the most memory is the engine's that samples the answers.

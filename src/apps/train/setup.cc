@@ -153,10 +153,11 @@ Status check_ids(const TrainSetup& s, const train::Dataset& data, const TrainCon
   return {};
 }
 
-Status open_adapter(TrainSetup& s, const TrainConfig& config) {
+Status open_adapter(TrainSetup& s, Program& program, const TrainConfig& config) {
   QW_TRY(check_hub_layout(s.checkpoint.config));  // of the adapter that is written
   if (!config.adapter.empty()) {
     QW_TRY(s.adapter, read_adapter(config.adapter, s.checkpoint.config, s.all, *s.backend, true));
+    show_warnings(program, s.adapter->warnings, config.adapter);
   } else {
     const LoraSpec spec{.rank = config.lora.rank,
                         .alpha = config.lora.alpha,
@@ -281,7 +282,7 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   if (config.method == "full") {
     s->learning = s->all;
   } else {
-    QW_TRY(open_adapter(*s, config));
+    QW_TRY(open_adapter(*s, program, config));
   }
   QW_TRY(open_other(*s, program, config));
   QW_TRY(read_data(*s, program, config, config.data, "ui.train.reading", s->data));
