@@ -18,8 +18,8 @@ stage() {  # stage FILE COMMAND…: runs the command unless FILE is there, and m
 }
 
 tokenizer() {
-  mkdir -p base
   "$python" "$here/measure.py" corpus
+  rm -f base/tokenizer.json base/tokenizer_config.json  # of an interrupted call: qw writes over none
   "$qw" train-tokenizer --vocab 8192 --tags --template "$here/chat_template.jinja" --out base data/tokenizer.txt
   cp "$here/config.json" "$here/generation_config.json" base/
 }

@@ -20,6 +20,8 @@ void write_json(const std::filesystem::path& file, const Json& json) {
 // The bytes and the added tokens; ids by content.
 std::map<std::string, int> write_tokenizer(const std::filesystem::path& folder, const Script& script,
                                            const std::string& chat_template) {
+  // Of an earlier script: no tokenizer is written over.
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json"}) std::filesystem::remove(folder / file);
   std::ofstream(folder / "corpus.txt") << "x";
   std::ofstream(folder / "chat.txt") << chat_template;
   const Ran ran = qw({"train-tokenizer", "--vocab", "259", "--out", folder.string(), "--template",

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/mmap.h"
 #include "tests/e2e/process.h"
 
@@ -46,10 +48,29 @@ TEST(TrainTokenizer, WrongUseAndBadFilesSaySoInBothLanguages) {
   const Ran chat = qw({"train-tokenizer", "--vocab", "300", "--out", out, kCorpus, "--template",
                        folder.file("x.jinja", "{% if %}")});
   EXPECT_EQ(chat.status, 1);
-  EXPECT_FALSE(std::filesystem::exists(out));  // nothing is written where something failed
+  EXPECT_TRUE(std::filesystem::is_empty(out));  // no file is written where something failed
   const Ran little = qw({"train-tokenizer", "--vocab", "90000", "--out", out, kCorpus});
   EXPECT_EQ(little.status, 0);
   EXPECT_NE(little.err.find("warning"), little.err.npos) << little.err;
+}
+
+// Before the training: its text is not even there.
+TEST(TrainTokenizer, NoTokenizerIsWrittenOverAndABadPlaceIsKnownFirst) {
+  const TempFolder folder;
+  const std::string absent = folder / "absent.txt";
+  for (const std::string name : {"tokenizer.json", "tokenizer_config.json"}) {
+    const std::filesystem::path out = folder / ("model-" + name);
+    std::filesystem::create_directories(out);
+    std::ofstream(out / name) << "mine";
+    const Ran ran = qw({"train-tokenizer", "--vocab", "300", "--out", out, absent});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_NE(ran.err.find(name + " is there already"), ran.err.npos) << ran.err;
+    EXPECT_EQ(read_file(out / name).value(), "mine");
+  }
+  const std::string file = folder.file("file", "");
+  const Ran bad = qw({"train-tokenizer", "--vocab", "300", "--out", file + "/tok", absent});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.err.find("Cannot write " + file + "/tok"), bad.err.npos) << bad.err;
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
 // qw train-tokenizer: a byte-level BPE tokenizer with Qwen's pre-tokenizer, learnt from files.
 // Test: tests/e2e/train_tokenizer_test.cc
 #include <chrono>
+#include <filesystem>
 
 #include "apps/commands/commands.h"
 #include "apps/progress.h"
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "text/chat_template.h"
 #include "train/tokenizer_trainer.h"
@@ -18,6 +20,19 @@ Result<std::string> read_template(const std::optional<std::string>& file) {
   auto parsed = ChatTemplate::parse(source);
   if (!parsed) return tl::unexpected<Error>(parsed.error().with("file", *file));
   return source;
+}
+
+// What would come to nothing is known before the training: a tokenizer that is there is not written over, and
+// a folder that cannot be written is none.
+Status prepare(const std::filesystem::path& out) {
+  std::error_code ec;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    if (std::filesystem::exists(out / name, ec))
+      return fail("merge.out_exists", {{"file", (out / name).string()}});
+  std::filesystem::create_directories(out, ec);
+  if (ec) return fail("file.write", {{"file", out.string()}, {"reason", ec.message()}});
+  QW_TRY(AtomicFile::create(out / "tokenizer.json"));
+  return {};
 }
 
 Status report(Program& program, const train::TrainedTokenizer& t, const std::string& out, double seconds) {
@@ -67,6 +82,7 @@ Result<int> train_tokenizer_command(Program& program, Args args) {
   for (const auto& [name, missing] : {std::pair("--vocab N", !vocab), std::pair("--out DIR", !out)})
     if (missing) return fail("cli.missing_argument", {{"shown", name}, {"command", line.name()}});
   QW_TRY(const std::string chat_template, read_template(template_file));
+  QW_TRY(prepare(*out));
   options.vocab = static_cast<int>(*vocab);
   options.min_count = min_count.value_or(options.min_count);
   options.threads = program.threads();
