@@ -249,37 +249,6 @@ Json value_of(const Place& place) {
   return std::visit([](const auto* v) { return Json(*v); }, place);
 }
 
-// A key that this run does not read, at a value that somebody chose, asks for what will not happen.
-Status check_read(TrainConfig c, std::string_view file) {
-  struct Read {
-    std::string_view keys;  // one, or a section with its dot
-    bool read;
-    std::string_view where;
-  };
-  constexpr std::string_view kAdapts = "method = \"lora\" | \"qlora\"";
-  constexpr std::string_view kNew = "adapter = \"\"";  // else the adapter says it
-  const bool adapts = c.method != "full", is_new = c.adapter.empty();
-  const Read reads[] = {{"adapter", adapts, kAdapts},
-                        {"lora.", adapts, kAdapts},
-                        {"lora.rank", is_new, kNew},
-                        {"lora.alpha", is_new, kNew},
-                        {"lora.targets", is_new, kNew},
-                        {"lora.rslora", is_new, kNew},
-                        {"save_dtype", !adapts, "method = \"full\""},
-                        {"teacher", c.task == "distill", "task = \"distill\""},
-                        {"distill.", c.task == "distill", "task = \"distill\""},
-                        {"dpo.", c.task == "dpo", "task = \"dpo\""}};
-  TrainConfig defaults;
-  const std::vector<Key> keys = keys_of(c), usual = keys_of(defaults);
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (value_of(keys[i].place) == value_of(usual[i].place)) continue;
-    for (const Read& r : reads)
-      if (!r.read && keys[i].name.starts_with(r.keys))
-        return fail("train.needs", {{"file", file}, {"key", keys[i].name}, {"reason", r.where}});
-  }
-  return {};
-}
-
 // What one key asks of another.
 Status check_together(const TrainConfig& c, std::string_view file) {
   const auto needs = [&](bool good, std::string_view key, std::string_view reason) -> Status {
@@ -295,6 +264,7 @@ Status check_together(const TrainConfig& c, std::string_view file) {
   QW_TRY(needs(c.task != "distill" || !c.teacher.empty(), "teacher", "task = \"distill\""));
   QW_TRY(
       needs(c.init == "pretrained" || c.method == "full", "method", "init = \"random\": method = \"full\""));
+  QW_TRY(needs(c.adapter.empty() || c.method != "full", "adapter", "method = \"lora\" | \"qlora\""));
   QW_TRY(needs(c.early_stop == 0 || c.eval_every > 0, "early_stop", "eval_every"));
   QW_TRY(needs(c.eval_every == 0 || !c.eval_data.empty(), "eval_every", "eval_data"));
   QW_TRY(needs(c.min_lr <= c.lr, "min_lr", "min_lr <= lr"));
@@ -332,8 +302,37 @@ Result<TrainConfig> parse_config(std::string_view text, std::string_view file) {
                                {"reason", e.description()}});
   }
   QW_TRY(check_together(config, file));
-  QW_TRY(check_read(config, file));
   return config;
+}
+
+std::vector<Error> unread_keys(TrainConfig c) {
+  struct Read {
+    std::string_view keys;  // one, or a section with its dot
+    bool read;
+    std::string_view where;
+  };
+  constexpr std::string_view kAdapts = "method = \"lora\" | \"qlora\"";
+  constexpr std::string_view kNew = "adapter = \"\"";  // else the adapter says it
+  const bool adapts = c.method != "full", is_new = c.adapter.empty();
+  const Read reads[] = {{"lora.", adapts, kAdapts},
+                        {"lora.rank", is_new, kNew},
+                        {"lora.alpha", is_new, kNew},
+                        {"lora.targets", is_new, kNew},
+                        {"lora.rslora", is_new, kNew},
+                        {"save_dtype", !adapts, "method = \"full\""},
+                        {"teacher", c.task == "distill", "task = \"distill\""},
+                        {"distill.", c.task == "distill", "task = \"distill\""},
+                        {"dpo.", c.task == "dpo", "task = \"dpo\""}};
+  std::vector<Error> unread;
+  TrainConfig defaults;
+  const std::vector<Key> keys = keys_of(c), usual = keys_of(defaults);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (value_of(keys[i].place) == value_of(usual[i].place)) continue;
+    for (const Read& r : reads)
+      if (!r.read && keys[i].name.starts_with(r.keys))
+        unread.push_back(Error("train.unread", {{"key", keys[i].name}, {"reason", r.where}}));
+  }
+  return unread;
 }
 
 Json config_json(const TrainConfig& config) {

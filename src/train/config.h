@@ -76,9 +76,12 @@ struct KeyInfo {
 std::vector<KeyInfo> config_keys();
 
 // Errors: train.toml (args file, line, column, reason), train.unknown_key (file, line, key, nearest),
-// train.key (file, line, key, found, expected), train.needs (file, key, reason: what it goes with; also of a
-// key that is not at its default and that this run would not read).
+// train.key (file, line, key, found, expected), train.needs (file, key, reason: what it goes with).
 Result<TrainConfig> parse_config(std::string_view toml, std::string_view file);
+
+// Keys that are not at their default and that this run does not read (a rank beside an adapter that has its
+// own, a teacher without distillation): train.unread (args key, reason: what they go with).
+std::vector<Error> unread_keys(TrainConfig config);
 
 // Every key with its value, nested by section.
 Json config_json(const TrainConfig& config);

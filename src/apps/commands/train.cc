@@ -180,6 +180,7 @@ Result<int> train_command(Program& program, Args args) {
   if (!file) return fail("cli.missing_argument", {{"shown", "CONFIG.toml"}, {"command", line.name()}});
   QW_TRY(const std::string text, read_input(*file));
   QW_TRY(const TrainConfig config, train::parse_config(text, *file));
+  for (Error& unread : train::unread_keys(config)) program.console().warn(unread.with("file", *file));
   if (dry_run) {
     QW_TRY(const auto setup, open_training(program, config));
     QW_TRY(say_plan(program, *setup));
