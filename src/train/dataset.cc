@@ -270,7 +270,7 @@ std::vector<std::optional<Result<std::vector<Encoded>>>> read_block(const Reader
 }
 
 Status read_jsonl(const std::string& file, std::string_view text, const Reader& reader, int threads,
-                  Collector& to, const std::function<Status(size_t)>& progress) {
+                  Collector& to, const std::function<void(size_t)>& progress) {
   std::vector<Line> lines;
   size_t number = 0;
   for (const std::string_view line : lines_of(text))
@@ -280,7 +280,7 @@ Status read_jsonl(const std::string& file, std::string_view text, const Reader& 
     auto read = read_block(reader, block, threads);
     for (size_t i = 0; i < read.size(); ++i)
       QW_TRY(to.take(*std::move(read[i]), fmt::format("{}:{}", file, block[i].number)));
-    QW_TRY(progress(static_cast<size_t>(block.back().text.end() - text.begin())));
+    progress(static_cast<size_t>(block.back().text.end() - text.begin()));
   }
   return {};
 }
@@ -315,15 +315,14 @@ Result<Dataset> read_dataset(const std::vector<std::string>& files, const TrainC
   for (size_t i = 0; i < files.size(); ++i) {
     const auto bytes = maps[i]->bytes();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto step = [&](size_t done) -> Status {
-      if (progress && !progress(before + static_cast<int64_t>(done), total)) return fail("train.cancelled");
-      return {};
+    const auto step = [&](size_t done) {
+      if (progress) progress(before + static_cast<int64_t>(done), total);
     };
     if (files[i].ends_with(".txt")) {
       if (config.task == "sft" || config.task == "dpo")
         return fail("train.text_file", {{"file", files[i]}, {"task", config.task}});
       if (!blank(text)) QW_TRY(collector.take(std::vector{reader.document(text)}, files[i]));
-      QW_TRY(step(text.size()));
+      step(text.size());
     } else {
       QW_TRY(read_jsonl(files[i], text, reader, std::max(parts.threads, 1), collector, step));
     }

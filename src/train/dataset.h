@@ -2,7 +2,6 @@
 // that is learnt. Test: tests/train/data_test.cc
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -70,8 +69,8 @@ struct DataReport {
 // {"messages", "chosen", "rejected"}, the last two a text or a message. distill: as sft or pretrain, by line.
 // Blank lines are passed over. `progress` (may be null) hears of bytes done and all. Errors: train.bad_line
 // (args file, line, reason), at once with bad_lines = "refuse"; train.no_data (files); train.no_template;
-// file.*; cancelled: train.cancelled.
-using DataProgress = std::function<bool(int64_t done, int64_t total)>;
+// file.*.
+using DataProgress = std::function<void(int64_t done, int64_t total)>;
 Result<Dataset> read_dataset(const std::vector<std::string>& files, const TrainConfig& config,
                              const DataParts& parts, DataReport& report, const DataProgress& progress = {});
 

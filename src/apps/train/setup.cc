@@ -199,7 +199,6 @@ Status read_data(TrainSetup& s, Program& program, const TrainConfig& config,
                                  threads_of(program, config)};
     QW_TRY(to, train::read_dataset(files, config, parts, report, [&](int64_t done, int64_t total) {
              progress.set(done >> 20, total >> 20);
-             return true;
            }));
   }
   for (const Error& bad : report.bad) console.warn(bad);
