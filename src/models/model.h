@@ -74,5 +74,7 @@ Result<LoadedModel> make_model(const Json& config);
 // The same with its weights from `source`. Errors also: weights.* (file, tensor, …), memory.exhausted.
 Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend& backend,
                                const LoadOptions& options = {});
+// Nothing that is trained passes through the drafting layer (mtp.*): weight decay alone would wear it away.
+void freeze_drafting(Model& model);
 
 }  // namespace qw

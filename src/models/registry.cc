@@ -56,12 +56,15 @@ Result<LoadedModel> load_model(const Json& config, WeightSource& source, Backend
   out.model->visit(load);
   if (out.model->tied_head()) source.ignore("lm_head.weight");
   QW_TRY(load.finish());
-  // Nothing that is trained passes through the drafting layer: weight decay alone would wear it away.
+  freeze_drafting(*out.model);
+  return out;
+}
+
+void freeze_drafting(Model& model) {
   WeightList list;
-  out.model->visit(list);
+  model.visit(list);
   for (Weight* w : list.weights())
     if (w->name.starts_with("mtp.")) w->trainable = false;
-  return out;
 }
 
 }  // namespace qw

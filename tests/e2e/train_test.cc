@@ -261,6 +261,25 @@ TEST_F(TrainTest, ModelAndTokenizerMustBelongTogether) {
   EXPECT_EQ(qw({"train", folder.file("r.toml", text), "--dry-run"}).status, 1);
 }
 
+TEST_F(TrainTest, ADraftingLayerTakesNothingForLearning) {
+  const fs::path model = folder / "model";
+  fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
+  Json facts = Json::parse(read_file(kModels + "../hybrid/qwen3_5/config.json").value());
+  std::string text = read_file(config("drafts", "init = \"random\"\n")).value();
+  text.replace(text.find(kModels + "qwen3_tied"), (kModels + "qwen3_tied").size(), model.string());
+  Json plans[2];
+  for (const int layers : {0, 1}) {
+    facts["text_config"]["mtp_num_hidden_layers"] = layers;
+    std::ofstream(model / "config.json") << facts;
+    const Ran ran = qw({"train", folder.file("d.toml", text), "--dry-run", "--json"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    plans[layers] = ran.json();
+  }
+  EXPECT_LT(plans[0]["weight_bytes"], plans[1]["weight_bytes"]);
+  for (const char* key : {"parameters_learning", "gradient_bytes", "optimizer_bytes"})
+    EXPECT_EQ(plans[0][key], plans[1][key]) << key;
+}
+
 // Its weights would be 4 TB: nobody tries to take them.
 TEST_F(TrainTest, WeightsThatDoNotFitAreRefusedBeforeTheyAreThere) {
   const fs::path model = folder / "model";

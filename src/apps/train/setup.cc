@@ -1,6 +1,7 @@
 #include "apps/train/setup.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "apps/chat_prompt.h"
 #include "apps/memory.h"
@@ -75,6 +76,7 @@ Status open_random(TrainSetup& s, Program& program, const TrainConfig& config,
   QW_TRY(check_learning_fits(s, *s.model));
   train::InitVisitor init(*s.backend, static_cast<uint64_t>(config.seed), range);
   s.model->visit(init);
+  freeze_drafting(*s.model);
   return init.finish();
 }
 
@@ -279,7 +281,8 @@ Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const TrainC
   s->model->visit(list);
   s->all = list.weights();
   if (config.method == "full") {
-    s->learning = s->all;
+    std::copy_if(s->all.begin(), s->all.end(), std::back_inserter(s->learning),
+                 [](const Weight* w) { return w->trainable; });
   } else {
     QW_TRY(open_adapter(*s, program, config));
   }
