@@ -17,6 +17,10 @@ OptimizerOptions optimizer_options(const TrainConfig& c) {
           .max_grad_norm = c.max_grad_norm};
 }
 
+double dropout_of(const TrainConfig& c) {
+  return c.method != "full" ? c.lora.dropout : 0.0;
+}
+
 size_t bytes_of(const Weight& w, DType real) {
   return static_cast<size_t>(w.shape.elements() * traits(real).bytes);
 }
@@ -56,12 +60,10 @@ Result<std::unique_ptr<Trainer>> Trainer::create(TrainerParts parts, const Train
 Ctx Trainer::context(Tape* tape, uint64_t micro) {
   Ctx cx{parts_.backend, arena_, tape};
   cx.recompute = config_.recompute;
-  if (config_.method != "full" && config_.lora.dropout > 0) {
-    cx.adapter_dropout.p = config_.lora.dropout;
-    cx.adapter_dropout.key =
-        (static_cast<uint64_t>(config_.seed) << 40) ^
-        (static_cast<uint64_t>(done()) * static_cast<uint64_t>(config_.grad_accum) + micro);
-  }
+  cx.adapter_dropout.p = dropout_of(config_);
+  cx.adapter_dropout.key =
+      (static_cast<uint64_t>(config_.seed) << 40) ^
+      (static_cast<uint64_t>(done()) * static_cast<uint64_t>(config_.grad_accum) + micro);
   return cx;
 }
 
@@ -196,6 +198,7 @@ TrainMemory Trainer::plan(Objective& objective, const Dataset& data, const std::
   Tape tape(gradients);
   Ctx cx{dry, arena, &tape};
   cx.recompute = config.recompute;
+  cx.adapter_dropout.p = dropout_of(config);
   if (objective.prepare({largest}, 0)) objective.run(cx, 0, 1.0);
   out.activations = arena.peak_bytes();
   return out;

@@ -13,6 +13,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/mmap.h"
 #include "base/rng.h"
+#include "io/peft.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/log.h"
@@ -245,6 +246,26 @@ TEST(Trainer, ThePlanCountsWhatTheStepTakes) {
   again.recompute = true;
   const TrainMemory less = Trainer::plan(*objective, one.data, one.list.weights(), one.list.weights(), again);
   EXPECT_LT(less.activations, plan.activations);
+}
+
+// Dropout keeps a copy of each adapter's input for the way back.
+TEST(Trainer, ThePlanCountsTheDropoutOfAnAdapter) {
+  Course one(small());
+  const LoraSpec spec{.rank = 2, .targets = {"q_proj", "down_proj"}};
+  const auto adapter = make_lora_adapter(spec, one.list.weights(), *one.backend, 1);
+  ASSERT_TRUE(adapter) << adapter.error().debug();
+  const auto objective = language_objective({one.model, adapter->set}, one.data);
+  TrainConfig c = one.config;
+  c.method = "lora";
+  const auto activations = [&] {
+    return Trainer::plan(*objective, one.data, one.list.weights(), adapter->set->weights(), c).activations;
+  };
+  c.lora.dropout = 0;
+  const size_t without = activations();
+  c.lora.dropout = 0.1;
+  const int64_t least_tokens = 100;      // of 4 × 32
+  const int64_t inputs = 2 * (32 + 48);  // of both layers, by row
+  EXPECT_GE(activations(), without + static_cast<size_t>(4 * least_tokens * inputs));
 }
 
 // As transformers begins: norms that store w − 1 at 0, the delta rule's own norm at 1.
