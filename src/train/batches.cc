@@ -11,7 +11,7 @@ namespace qw::train {
 SampleOrder::SampleOrder(const Dataset& data, const TrainConfig& config)
     : data_(data),
       shuffle_(config.shuffle),
-      by_tokens_(config.packing && config.task != "dpo"),
+      by_tokens_(config.packing && config.task != "dpo" && !config.on_policy()),
       batch_(config.batch_size),
       budget_(int64_t{config.batch_size} * config.seq_len),
       grad_accum_(config.grad_accum),

@@ -23,8 +23,9 @@ class SampleOrder {
   SampleOrder(const Dataset& data, const TrainConfig& config);
 
   // The samples of the next micro-step. Without packing batch_size of them. With it as many, in order, as
-  // make no more than batch_size · seq_len tokens (at least one); dpo counts samples always. A micro-step may
-  // take from two epochs.
+  // make no more than batch_size · seq_len tokens (at least one); dpo counts samples always, and so does
+  // distillation on-policy, whose prompts say nothing of how long they become. A micro-step may take from two
+  // epochs.
   std::vector<int64_t> next();
   DataPlace place() const { return place_; }
   void go_to(const DataPlace& place);

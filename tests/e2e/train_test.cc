@@ -413,6 +413,21 @@ TEST_F(TrainTest, OnPolicyDistillationMovesTheStudentTowardsItsTeacher) {
   }
 }
 
+// The engine that samples takes its memory beside a step's activations, which are kept.
+TEST_F(TrainTest, ThePlanAddsSamplingToTheStep) {
+  std::string text = read_file(config("plan", "")).value();
+  text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
+  text.replace(text.find("seq_len = 64"), 12, "seq_len = 500");  // more of it than of the steps
+  text += "teacher = \"" + kModels + "qwen3_untied\"\n";
+  const auto activations = [&](const std::string& more) {
+    const Ran ran = qw({"train", folder.file("p.toml", text + more), "--dry-run", "--json"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.json()["activation_bytes"].get<int64_t>();
+  };
+  const std::string on_policy = "[distill]\non_policy = true\nmax_new_tokens = 8\n";
+  EXPECT_LT(activations("recompute = true\n" + on_policy), activations(on_policy));
+}
+
 TEST_F(TrainTest, ErrorsSayWhatToDo) {
   EXPECT_EQ(qw({"train"}).status, 2);
   EXPECT_EQ(qw({"train", folder / "absent.toml"}).status, 1);

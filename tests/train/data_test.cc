@@ -265,6 +265,19 @@ TEST(Batches, PackingFillsTheBudgetAndNeverLosesADocument) {
   for (const int n : seen) EXPECT_EQ(n, 1);
 }
 
+// Each prompt becomes max_new_tokens longer: tokens of prompts do not say how large a micro-step is.
+TEST(Batches, OnPolicyPromptsAreCounted) {
+  const Dataset d = numbered(std::vector<int32_t>(30, 2));
+  TrainConfig c;
+  c.batch_size = 3;
+  c.seq_len = 10;
+  c.task = "distill";
+  c.shuffle = false;
+  EXPECT_EQ(SampleOrder(d, c).next().size(), 15u);
+  c.distill.on_policy = true;
+  EXPECT_EQ(SampleOrder(d, c).next(), (std::vector<int64_t>{0, 1, 2}));
+}
+
 TEST(Batches, ShufflesByEpochAndGoesToAPlaceAgain) {
   const Dataset d = numbered(std::vector<int32_t>(50, 2));
   TrainConfig c;

@@ -240,12 +240,12 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
   }
   if (s.adapter) weights.insert(weights.end(), s.learning.begin(), s.learning.end());
   s.memory = train::Trainer::plan(*objective, s.data, weights, s.learning, config);
-  // Answers are sampled between steps.
+  // Answers are sampled between steps, while the memory of a step's activations is kept for the next one.
   if (config.on_policy()) {
     EngineOptions sampling = sampling_options(config, static_cast<size_t>(config.batch_size));
     sampling.adapter_rank = adapter_rank(s.adapter);
     QW_TRY(const MemoryPlan plan, qw::plan_memory(*s.model, DType::f32, sampling));
-    s.memory.activations = std::max(s.memory.activations, plan.total_bytes() - plan.weight_bytes);
+    s.memory.activations += plan.total_bytes() - plan.weight_bytes;
   }
   const size_t needed = s.memory.total(), room = s.available;
   if (room > 0 && needed > room)
