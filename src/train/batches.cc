@@ -32,17 +32,41 @@ int64_t SampleOrder::peek() {
   return order_[static_cast<size_t>(place_.index)];
 }
 
+bool SampleOrder::fits(const std::vector<int64_t>& taken, int64_t tokens) const {
+  if (taken.empty()) return true;
+  return by_tokens_ ? tokens <= budget_ : static_cast<int64_t>(taken.size()) < batch_;
+}
+
 std::vector<int64_t> SampleOrder::next() {
   std::vector<int64_t> out;
   int64_t tokens = 0;
   while (true) {
     const int64_t sample = peek();
     tokens += data_.tokens_in_sample(sample);
-    const bool full = by_tokens_ ? tokens > budget_ : static_cast<int64_t>(out.size()) == batch_;
-    if (full && !out.empty()) return out;
+    if (!fits(out, tokens)) return out;
     out.push_back(sample);
     ++place_.index;
   }
+}
+
+std::vector<int64_t> SampleOrder::largest() const {
+  std::vector<int64_t> longest(order_.size());
+  std::iota(longest.begin(), longest.end(), int64_t{0});
+  std::stable_sort(longest.begin(), longest.end(), [this](int64_t a, int64_t b) {
+    return data_.tokens_in_sample(a) > data_.tokens_in_sample(b);
+  });
+  std::vector<int64_t> out;
+  int64_t tokens = 0;
+  for (size_t before = 1; out.size() != before;) {
+    before = out.size();
+    for (const int64_t sample : longest) {
+      const int64_t with = tokens + data_.tokens_in_sample(sample);
+      if (!fits(out, with)) continue;
+      out.push_back(sample);
+      tokens = with;
+    }
+  }
+  return out;
 }
 
 void SampleOrder::go_to(const DataPlace& place) {

@@ -27,6 +27,9 @@ class SampleOrder {
   // distillation on-policy, whose prompts say nothing of how long they become. A micro-step may take from two
   // epochs.
   std::vector<int64_t> next();
+  // The samples of the largest micro-step that some order may bring: the longest ones, where tokens are
+  // counted as many as fit. Few samples go around, as they do in next().
+  std::vector<int64_t> largest() const;
   DataPlace place() const { return place_; }
   void go_to(const DataPlace& place);
   // Steps that `epochs` rounds make, the last one perhaps short of samples of its own and filled from the
@@ -35,6 +38,8 @@ class SampleOrder {
 
  private:
   int64_t peek();
+  // Whether a micro-step of `taken` has room for one more, with which it has so many tokens.
+  bool fits(const std::vector<int64_t>& taken, int64_t tokens) const;
 
   const Dataset& data_;
   const bool shuffle_, by_tokens_;

@@ -21,8 +21,20 @@ double dropout_of(const TrainConfig& c) {
   return c.method != "full" ? c.lora.dropout : 0.0;
 }
 
-size_t bytes_of(const Weight& w, DType real) {
-  return static_cast<size_t>(w.shape.elements() * traits(real).bytes);
+constexpr DType kPlanned = DType::f32;
+
+size_t bytes_of(const Weight& w) {
+  return static_cast<size_t>(w.shape.elements() * traits(kPlanned).bytes);
+}
+
+size_t bytes_of(const Dataset& data) {
+  return data.ids.size() * sizeof(int32_t) + data.target.size() + data.documents.size() * sizeof(Document);
+}
+
+// Bytes of activations; the arena of `cx` is reset first.
+size_t peak_of_largest(Ctx& cx, Objective& objective, const Dataset& data, const TrainConfig& config) {
+  if (objective.prepare({SampleOrder(data, config).largest()}, 0)) objective.run(cx, 0, 1.0);
+  return cx.arena.peak_bytes();
 }
 
 }  // namespace
@@ -172,35 +184,28 @@ Status Trainer::restore(const Json& state,
   return {};
 }
 
-TrainMemory Trainer::plan(Objective& objective, const Dataset& data, const std::vector<Weight*>& all,
-                          const std::vector<Weight*>& learning, const TrainConfig& config) {
-  constexpr DType kReal = DType::f32;
+TrainMemory Trainer::plan(const TrainerParts& parts, const std::vector<Weight*>& all,
+                          const TrainConfig& config) {
   TrainMemory out;
   for (const Weight* w : all) out.weights += w->data.bytes();
-  for (const Weight* w : learning) out.gradients += bytes_of(*w, kReal);
-  out.optimizer = Optimizer::state_bytes(optimizer_options(config), learning, kReal);
+  for (const Weight* w : parts.weights) out.gradients += bytes_of(*w);
+  out.optimizer = Optimizer::state_bytes(optimizer_options(config), parts.weights, kPlanned);
   if (config.ema > 0) out.optimizer += out.gradients;
-  out.data = data.ids.size() * (sizeof(int32_t) + 1);
+  out.data = bytes_of(parts.data);
 
-  SampleOrder order(data, config);
-  std::vector<int64_t> largest;
-  int64_t most = -1;
-  while (order.place().epoch == 0 && order.place().index < data.n_samples()) {
-    std::vector<int64_t> samples = order.next();
-    int64_t tokens = 0;
-    for (const int64_t s : samples) tokens += data.tokens_in_sample(s);
-    if (tokens > most) largest = std::move(samples);
-    most = std::max(most, tokens);
-  }
-  DryBackend dry(kReal);
+  DryBackend dry(kPlanned);
   Arena arena(dry);
   Gradients gradients(dry);
   Tape tape(gradients);
   Ctx cx{dry, arena, &tape};
   cx.recompute = config.recompute;
   cx.adapter_dropout.p = dropout_of(config);
-  if (objective.prepare({largest}, 0)) objective.run(cx, 0, 1.0);
-  out.activations = arena.peak_bytes();
+  out.activations = peak_of_largest(cx, *parts.objective, parts.data, config);
+  if (parts.eval_objective == nullptr) return out;
+  out.data += bytes_of(*parts.eval_data);
+  Ctx reading{dry, arena};
+  out.activations =
+      std::max(out.activations, peak_of_largest(reading, *parts.eval_objective, *parts.eval_data, config));
   return out;
 }
 

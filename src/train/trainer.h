@@ -74,10 +74,10 @@ class Trainer {
     Trainer& trainer_;
   };
 
-  // Counted on a backend that only counts, with the largest micro-batch of an epoch run through `objective`.
-  // `all` are the weights in memory, `learning` those that learn.
-  static TrainMemory plan(Objective& objective, const Dataset& data, const std::vector<Weight*>& all,
-                          const std::vector<Weight*>& learning, const TrainConfig& config);
+  // Counted on a backend that only counts, with the largest micro-batches of training and evaluation. `all`
+  // are the weights in memory.
+  static TrainMemory plan(const TrainerParts& parts, const std::vector<Weight*>& all,
+                          const TrainConfig& config);
 
  private:
   Trainer(TrainerParts parts, const TrainConfig& config, Optimizer optimizer);

@@ -265,6 +265,24 @@ TEST(Batches, PackingFillsTheBudgetAndNeverLosesADocument) {
   for (const int n : seen) EXPECT_EQ(n, 1);
 }
 
+TEST(Batches, TheLargestMicroStepHasTheLongestSamples) {
+  TrainConfig c;
+  c.batch_size = 2;
+  c.seq_len = 10;
+  const Dataset d = numbered({5, 9, 2, 10, 1, 4, 8});
+  EXPECT_EQ(SampleOrder(d, c).largest(), (std::vector<int64_t>{3, 1, 4}));  // 20 tokens
+  c.packing = false;
+  EXPECT_EQ(SampleOrder(d, c).largest(), (std::vector<int64_t>{3, 1}));
+  c.batch_size = 5;
+  const Dataset few = numbered({1, 2});
+  EXPECT_EQ(SampleOrder(few, c).largest(), (std::vector<int64_t>{1, 0, 1, 0, 1}));
+  c.packing = true;
+  c.seq_len = 2;
+  EXPECT_EQ(SampleOrder(few, c).largest(), (std::vector<int64_t>{1, 0, 1, 0, 1, 0, 0}));  // 10 tokens
+  const Dataset long_one = numbered({30});
+  EXPECT_EQ(SampleOrder(long_one, c).largest(), (std::vector<int64_t>{0}));
+}
+
 // Each prompt becomes max_new_tokens longer: tokens of prompts do not say how large a micro-step is.
 TEST(Batches, OnPolicyPromptsAreCounted) {
   const Dataset d = numbered(std::vector<int32_t>(30, 2));

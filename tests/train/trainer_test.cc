@@ -234,9 +234,9 @@ TEST(Trainer, ALossThatIsNoNumberChangesNothing) {
 
 TEST(Trainer, ThePlanCountsWhatTheStepTakes) {
   Course one(small());
-  const auto objective = language_objective({one.model, nullptr}, one.data);
-  const TrainMemory plan =
-      Trainer::plan(*objective, one.data, one.list.weights(), one.list.weights(), one.config);
+  TrainerParts parts{*one.backend, one.list.weights(), language_objective({one.model, nullptr}, one.data),
+                     one.data};
+  const TrainMemory plan = Trainer::plan(parts, one.list.weights(), one.config);
   int64_t parameters = 0;
   for (const Weight* w : one.list.weights()) parameters += w->shape.elements();
   EXPECT_EQ(plan.weights, static_cast<size_t>(4 * parameters));
@@ -244,8 +244,43 @@ TEST(Trainer, ThePlanCountsWhatTheStepTakes) {
   EXPECT_EQ(plan.optimizer, static_cast<size_t>(8 * parameters));
   TrainConfig again = one.config;
   again.recompute = true;
-  const TrainMemory less = Trainer::plan(*objective, one.data, one.list.weights(), one.list.weights(), again);
+  const TrainMemory less = Trainer::plan(parts, one.list.weights(), again);
   EXPECT_LT(less.activations, plan.activations);
+}
+
+// `n` documents of `length` tokens each.
+Dataset alike(int n, int32_t length) {
+  Dataset d;
+  for (int i = 0; i < n; ++i) {
+    d.documents.push_back({static_cast<int64_t>(d.ids.size()), length});
+    d.ids.insert(d.ids.end(), static_cast<size_t>(length), 1);
+    d.target.insert(d.target.end(), static_cast<size_t>(length), 1);
+  }
+  return d;
+}
+
+TEST(Trainer, ThePlanIsOfTheLongestSamplesOfAnyEpochAndOfTheEvaluation) {
+  Course one(small());
+  TrainConfig c = one.config;
+  c.packing = false;
+  const auto plan = [&](const Dataset& data, const Dataset* eval) {
+    const train::Learner learner{one.model, nullptr};
+    TrainerParts parts{*one.backend, one.list.weights(), language_objective(learner, data), data};
+    if (eval != nullptr) parts.eval_objective = language_objective(learner, *eval);
+    parts.eval_data = eval;
+    return Trainer::plan(parts, one.list.weights(), c);
+  };
+  // The first epoch, in the order of the file, never brings the four long ones together.
+  Dataset mixed = alike(12, 2);
+  const Dataset brief = alike(4, 10), at_length = alike(4, 120);
+  for (size_t i = 0; i < 4; ++i) mixed.documents[3 * i] = {0, 24};
+  c.shuffle = false;
+  const TrainMemory apart = plan(mixed, nullptr), together = plan(alike(4, 24), nullptr);
+  EXPECT_EQ(apart.activations, together.activations);
+  const TrainMemory same = plan(brief, &brief), more = plan(brief, &at_length);
+  EXPECT_EQ(same.activations, plan(brief, nullptr).activations);
+  EXPECT_EQ(same.data, 2 * plan(brief, nullptr).data);
+  EXPECT_GT(more.activations, same.activations);
 }
 
 // Dropout keeps a copy of each adapter's input for the way back.
@@ -254,12 +289,11 @@ TEST(Trainer, ThePlanCountsTheDropoutOfAnAdapter) {
   const LoraSpec spec{.rank = 2, .targets = {"q_proj", "down_proj"}};
   const auto adapter = make_lora_adapter(spec, one.list.weights(), *one.backend, 1);
   ASSERT_TRUE(adapter) << adapter.error().debug();
-  const auto objective = language_objective({one.model, adapter->set}, one.data);
+  TrainerParts parts{*one.backend, adapter->set->weights(),
+                     language_objective({one.model, adapter->set}, one.data), one.data};
   TrainConfig c = one.config;
   c.method = "lora";
-  const auto activations = [&] {
-    return Trainer::plan(*objective, one.data, one.list.weights(), adapter->set->weights(), c).activations;
-  };
+  const auto activations = [&] { return Trainer::plan(parts, one.list.weights(), c).activations; };
   c.lora.dropout = 0;
   const size_t without = activations();
   c.lora.dropout = 0.1;

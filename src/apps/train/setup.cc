@@ -230,8 +230,20 @@ train::Generate longest_answers(const TrainConfig& config) {
   };
 }
 
+train::TrainerParts trainer_parts(const TrainSetup& s, const TrainConfig& config,
+                                  const train::Generate& generate) {
+  train::TrainerParts parts{.backend = *s.backend,
+                            .weights = s.learning,
+                            .objective = make_objective(s, config, s.data, generate),
+                            .data = s.data};
+  if (!config.eval_data.empty()) {
+    parts.eval_objective = make_objective(s, config, s.eval_data, generate);
+    parts.eval_data = &s.eval_data;
+  }
+  return parts;
+}
+
 Status plan_memory(TrainSetup& s, const TrainConfig& config) {
-  const auto objective = make_objective(s, config, s.data, longest_answers(config));
   std::vector<Weight*> weights = s.all;
   if (s.other != nullptr && s.other != s.model) {
     WeightList more;
@@ -239,7 +251,7 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
     weights.insert(weights.end(), more.weights().begin(), more.weights().end());
   }
   if (s.adapter) weights.insert(weights.end(), s.learning.begin(), s.learning.end());
-  s.memory = train::Trainer::plan(*objective, s.data, weights, s.learning, config);
+  s.memory = train::Trainer::plan(trainer_parts(s, config, longest_answers(config)), weights, config);
   // Answers are sampled between steps, while the memory of a step's activations is kept for the next one.
   if (config.on_policy()) {
     EngineOptions sampling = sampling_options(config, static_cast<size_t>(config.batch_size));
@@ -325,16 +337,9 @@ std::string digest_of_other(const TrainSetup& s) {
 Status make_trainer(TrainSetup& s, const TrainConfig& config) {
   train::Generate generate;
   if (config.on_policy()) generate = sampler_of(s, config);
-  train::TrainerParts parts{.backend = *s.backend,
-                            .weights = s.learning,
-                            .objective = make_objective(s, config, s.data, generate),
-                            .data = s.data,
-                            .frozen_digest = s.adapter ? digest_of(s.all, *s.backend) : "",
-                            .other_digest = digest_of_other(s)};
-  if (!config.eval_data.empty()) {
-    parts.eval_objective = make_objective(s, config, s.eval_data, generate);
-    parts.eval_data = &s.eval_data;
-  }
+  train::TrainerParts parts = trainer_parts(s, config, generate);
+  if (s.adapter) parts.frozen_digest = digest_of(s.all, *s.backend);
+  parts.other_digest = digest_of_other(s);
   QW_TRY(s.trainer, train::Trainer::create(std::move(parts), config));
   return {};
 }
