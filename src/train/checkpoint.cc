@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 constexpr const char* kTensors = "tensors.safetensors";
 constexpr const char* kState = "state.json";
 constexpr int kVersion = 1;
+constexpr int64_t kPortion = int64_t{1} << 22;  // elements on their way to a file: 16 MB
 
 std::string name_of(int64_t step) {
   return fmt::format("step-{:08}", step);
@@ -49,9 +50,13 @@ Status write_tensors(const fs::path& file, const Trainer& trainer, Backend& back
   QW_TRY(SafetensorsWriter writer, SafetensorsWriter::create(file, plans));
   std::vector<float> host;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    host.resize(static_cast<size_t>(tensors[i].second.elements()));
-    backend.download(host.data(), tensors[i].second);
-    QW_TRY(writer.write(i, 0, std::span<const float>(host)));
+    const int64_t n = tensors[i].second.elements();
+    const Tensor all = tensors[i].second.view({n});
+    for (int64_t at = 0; at < n; at += kPortion) {
+      host.resize(static_cast<size_t>(std::min(kPortion, n - at)));
+      backend.download(host.data(), all.slice(0, at, std::ssize(host)));
+      QW_TRY(writer.write(i, at, std::span<const float>(host)));
+    }
   }
   return writer.finish();
 }

@@ -137,14 +137,7 @@ Result<EvalResult> Trainer::evaluate() {
 }
 
 void Trainer::swap_average() {
-  for (size_t i = 0; i < average_.size(); ++i) {
-    arena_.reset();
-    const Tensor& w = parts_.weights[i]->data;
-    const Tensor keep = arena_.alloc(w.shape(), w.dtype());
-    parts_.backend.copy(keep, w);
-    parts_.backend.copy(w, average_[i]);
-    parts_.backend.copy(average_[i], keep);
-  }
+  for (size_t i = 0; i < average_.size(); ++i) std::swap(parts_.weights[i]->data, average_[i]);
 }
 
 std::vector<std::pair<std::string, Tensor>> Trainer::tensors() const {

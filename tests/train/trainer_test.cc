@@ -65,9 +65,10 @@ TrainConfig small() {
 
 // One training from random weights.
 struct Course {
-  explicit Course(const TrainConfig& given, Products products = Products::f32_packed)
+  explicit Course(const TrainConfig& given, Products products = Products::f32_packed,
+                  const Json& shape = kTiny)
       : config(given), backend(make_cpu_backend({.threads = 2, .isa = {}, .products = products}).value()) {
-    auto made = make_model(kTiny);
+    auto made = make_model(shape);
     EXPECT_TRUE(made) << made.error().debug();
     model = std::move(made->model);
     InitVisitor init(*backend, 3, 0.05);
@@ -198,6 +199,40 @@ TEST(Trainer, ACheckpointOfAnotherRunIsRefused) {
   std::ofstream(newest / "state.json") << "{}";
   EXPECT_EQ(load_checkpoint(newest, *one.trainer, config_json(c), *one.backend).error().code(),
             "train.checkpoint_state");
+}
+
+// Tensors go to the file in portions.
+TEST(Trainer, ATensorOfSeveralPortionsIsKeptWhole) {
+  const Folder folder;
+  const TrainConfig c = small();
+  Json shape = kTiny;
+  shape["vocab_size"] = 140'000;  // 4.5 million elements
+  Course one(c, Products::f32_packed, shape), other(c, Products::f32_packed, shape);
+  ASSERT_TRUE(save_checkpoint(folder.path, *one.trainer, config_json(c), *one.backend, 2));
+  for (const Weight* w : other.list.weights()) other.backend->fill(w->data, 0.0);
+  const Status loaded =
+      load_checkpoint(*newest_checkpoint(folder.path), *other.trainer, config_json(c), *other.backend);
+  ASSERT_TRUE(loaded) << loaded.error().debug();
+  for (size_t i = 0; i < one.list.weights().size(); ++i) {
+    const Weight& w = *one.list.weights()[i];
+    std::vector<float> before(static_cast<size_t>(w.shape.elements())), after(before.size());
+    one.backend->download(before.data(), w.data);
+    other.backend->download(after.data(), other.list.weights()[i]->data);
+    EXPECT_TRUE(before == after) << w.name;
+  }
+}
+
+TEST(Trainer, TheAverageStandsInForTheWeightsWithoutACopy) {
+  TrainConfig c = small();
+  c.ema = 0.9;
+  Course one(c);
+  const Weight& w = *one.list.weights()[0];
+  const void* own = w.data.device_ptr();
+  {
+    const Trainer::Averaged averaged(*one.trainer);
+    EXPECT_NE(w.data.device_ptr(), own);
+  }
+  EXPECT_EQ(w.data.device_ptr(), own);
 }
 
 TEST(Trainer, OldCheckpointsGo) {
