@@ -72,10 +72,14 @@ size_t available_memory() {
   return room ? std::min(bytes, *room) : bytes;
 }
 
+bool fits_into(size_t bytes, size_t available) {
+  return available == 0 || static_cast<double>(bytes) <= static_cast<double>(available) * kUsable;
+}
+
 Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other) {
   const size_t available = available_memory();
   const size_t needed = bytes_read(checkpoint) + (other != nullptr ? bytes_read(*other) : 0);
-  if (available == 0 || static_cast<double>(needed) <= static_cast<double>(available) * kUsable) return {};
+  if (fits_into(needed, available)) return {};
   int64_t elements = 0;
   for (const auto& [name, count] : checkpoint.formats) elements += count.elements;
   constexpr double kFourBits = 4.5 / 8;  // bytes a weight of q4_0
@@ -88,7 +92,7 @@ Status check_weights_fit(const Checkpoint& checkpoint, const Checkpoint* other) 
 
 Status check_free_memory(size_t bytes) {
   const size_t available = available_memory();
-  if (available == 0 || static_cast<double>(bytes) <= static_cast<double>(available) * kUsable) return {};
+  if (fits_into(bytes, available)) return {};
   return fail("memory.plan", {{"needed", bytes_text(bytes)}, {"available", bytes_text(available)}});
 }
 

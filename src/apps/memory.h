@@ -23,6 +23,9 @@ size_t available_memory();
 // where nothing is limited.
 std::optional<size_t> cgroup_room(const std::filesystem::path& root, std::string_view own);
 
+// Whether `bytes` fit into so much memory (0: the system does not say) beside what the program itself takes.
+bool fits_into(size_t bytes, size_t available);
+
 // What was free before the weights of an open model were read, and whether they are pages of their files,
 // which need not stay in memory.
 struct WeightMemory {

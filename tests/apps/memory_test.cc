@@ -39,6 +39,12 @@ TEST(Memory, TheTightestCgroupCounts) {
   EXPECT_EQ(cgroup_room(root.path(), "/gone/away"), std::nullopt);
 }
 
+TEST(Memory, AShareIsLeftToTheProgramItself) {
+  EXPECT_TRUE(fits_into(940, 1000));
+  EXPECT_FALSE(fits_into(960, 1000));
+  EXPECT_TRUE(fits_into(960, 0));  // unknown
+}
+
 TEST(Memory, SnapshotsGoBeforeTokensOfTheContext) {
   const auto backend = make_cpu_backend({.threads = 1, .isa = {}}).value();
   test::ToyHybrid model(*backend, 1);

@@ -259,12 +259,10 @@ Status plan_memory(TrainSetup& s, const TrainConfig& config) {
     QW_TRY(const MemoryPlan plan, qw::plan_memory(*s.model, DType::f32, sampling));
     s.memory.activations += plan.total_bytes() - plan.weight_bytes;
   }
-  const size_t needed = s.memory.total(), room = s.available;
-  if (room > 0 && needed > room)
-    return fail("train.memory", {{"needed", bytes_text(needed)},
-                                 {"available", bytes_text(room)},
-                                 {"activations", bytes_text(s.memory.activations)}});
-  return {};
+  if (fits_into(s.memory.total(), s.available)) return {};
+  return fail("train.memory", {{"needed", bytes_text(s.memory.total())},
+                               {"available", bytes_text(s.available)},
+                               {"activations", bytes_text(s.memory.activations)}});
 }
 
 }  // namespace
