@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "text/output_parser.h"
+
 namespace qw::train {
 namespace {
 
@@ -27,14 +29,17 @@ std::vector<ChatPart> cut(const std::string& text, const std::vector<std::pair<s
 // What message i adds when it is the last: the prompt that asks for it, and the text with it.
 struct Turn {
   std::string prompt, text;
-  // Where the answer begins. A prompt may open a reasoning block that the finished text spells otherwise.
-  size_t begin() const {
-    const auto differs = std::mismatch(prompt.begin(), prompt.end(), text.begin(), text.end());
-    return static_cast<size_t>(differs.first - prompt.begin());
-  }
+  size_t begin() const { return answer_begin(prompt, text); }
 };
 
 }  // namespace
+
+size_t answer_begin(std::string_view prompt, std::string_view text) {
+  const auto differs = std::mismatch(prompt.begin(), prompt.end(), text.begin(), text.end());
+  const auto begin = static_cast<size_t>(differs.first - prompt.begin());
+  if (begin == prompt.size() || !prompt_opens_reasoning(prompt)) return begin;
+  return std::min(begin, prompt.rfind("<think>"));
+}
 
 Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index) {
   QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));

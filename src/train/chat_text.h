@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -21,6 +22,11 @@ struct ChatPart {
 // answer reads differently in the whole conversation than when it was given (templates drop past reasoning),
 // every answer becomes a text of its own. Errors: those of the template; train.no_assistant.
 Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat);
+
+// Where the answer begins in `text`, the conversation with it: where it differs from the prompt. Of a
+// reasoning block that the prompt opens and the text does not nothing is kept: what the text has there may
+// begin like it ("<think>", "<tool_call>"), and a tag is not to be cut in two.
+size_t answer_begin(std::string_view prompt, std::string_view text);
 
 // The prompt that asks for message `index` of the conversation. Errors: those of the template.
 Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index);

@@ -138,8 +138,7 @@ class Reader {
     // Only the answer is compared, whatever was said before it.
     std::string whole;
     for (const ChatPart& p : texts.back()) whole += p.text;
-    const auto differs = std::mismatch(prompt.begin(), prompt.end(), whole.begin(), whole.end());
-    const auto begin = static_cast<size_t>(differs.first - prompt.begin());
+    const size_t begin = answer_begin(prompt, whole);
     return encode_parts({{whole.substr(0, begin), false}, {whole.substr(begin), true}});
   }
 

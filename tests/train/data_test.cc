@@ -103,6 +103,37 @@ TEST_F(DataTest, GenerationBlocksSayWhatIsLearnt) {
   EXPECT_EQ(shown(*d), Texts{"user:a;assistant:[b];"});
 }
 
+// The prompt ends in "<think>\n", and the finished text has no reasoning: an answer may begin with "<" too.
+TEST_F(DataTest, AnAnswerThatBeginsWithATagIsLearntFromItsBeginning) {
+  const std::string thinking =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}";
+  renderer = ChatRenderer::create({{"default", thinking}}, {}).value();
+  const std::string asked = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n";
+  for (const char* answer : {"<tool_call>x", "<html>", "yes"}) {
+    config.task = "sft";
+    const auto d =
+        read("a.jsonl",
+             fmt::format(
+                 R"({{"messages":[{{"role":"user","content":"q"}},{{"role":"assistant","content":"{}"}}]}})",
+                 answer));
+    ASSERT_TRUE(d) << d.error().debug();
+    EXPECT_EQ(shown(*d), Texts{asked + "[" + answer + "<|im_end|>]\n"});
+    config.task = "dpo";
+    const auto pair =
+        read("b.jsonl",
+             fmt::format(R"({{"messages":[{{"role":"user","content":"q"}}],"chosen":"{}","rejected":"no"}})",
+                         answer));
+    ASSERT_TRUE(pair) << pair.error().debug();
+    EXPECT_EQ(shown(*pair)[0], asked + "[" + answer + "<|im_end|>]\n");
+  }
+  // Where the text has the prompt's block, the prompt's part of it is no answer.
+  EXPECT_EQ(answer_begin("a<think>\n", "a<think>\nb</think>"), 9u);
+  EXPECT_EQ(answer_begin("a<think>\n", "a<think></think>"), 1u);
+  EXPECT_EQ(answer_begin("a<think>\n", "b"), 0u);
+  EXPECT_EQ(answer_begin("a<b", "a<c"), 2u);
+}
+
 TEST_F(DataTest, TextsAreLearntWholeAndSplit) {
   config.seq_len = 4;
   const auto d = read("a.jsonl", "{\"text\":\"QZXJKVW\"}\n{\"text\":\"QZ\"}\n");  // a token a letter
