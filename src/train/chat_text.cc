@@ -41,6 +41,12 @@ size_t answer_begin(std::string_view prompt, std::string_view text) {
   return std::min(begin, prompt.rfind("<think>"));
 }
 
+Result<std::string> whole_chat(const ChatRenderer& renderer, const Json& chat) {
+  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+  QW_TRY(Rendered whole, prefixes.render(chat["messages"].size(), false));
+  return std::move(whole.text);
+}
+
 Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index) {
   QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
   QW_TRY(Rendered prompt, prefixes.render(index, true));

@@ -23,6 +23,9 @@ struct ChatPart {
 // every answer becomes a text of its own. Errors: those of the template; train.no_assistant.
 Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat);
 
+// The whole conversation as one text. Errors: those of the template.
+Result<std::string> whole_chat(const ChatRenderer& renderer, const Json& chat);
+
 // Where the answer begins in `text`, the conversation with it: where it differs from the prompt. Of a
 // reasoning block that the prompt opens and the text does not nothing is kept: what the text has there may
 // begin like it ("<think>", "<tool_call>"), and a tag is not to be cut in two.

@@ -95,12 +95,18 @@ class Reader {
       if (p.target)
         add_answer(out, p.text);
       else
-        out.add(encode(p.text), config_.task == "pretrain");
+        out.add(encode(p.text), false);
     }
     return out;
   }
 
   Result<std::vector<Encoded>> chat(const Json& json) const {
+    if (config_.task == "pretrain") {
+      QW_TRY(const std::string text, whole_chat(*parts_.renderer, json));
+      Encoded whole;
+      whole.add(encode(text), true);
+      return std::vector{std::move(whole)};
+    }
     QW_TRY(const auto texts, chat_texts(*parts_.renderer, json));
     std::vector<Encoded> out;
     for (const std::vector<ChatPart>& parts : texts) out.push_back(encode_parts(parts));

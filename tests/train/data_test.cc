@@ -145,6 +145,24 @@ TEST_F(DataTest, TextsAreLearntWholeAndSplit) {
   EXPECT_EQ(shown(*bare), Texts{"[QZXJ]"});  // the single letter behind predicts nothing
 }
 
+// Whatever the template does to past answers, and whether there is one at all.
+TEST_F(DataTest, AConversationToPretrainOnIsLearntWhole) {
+  const std::string rewriting =
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and not loop.last "
+      "%}(past){% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}";
+  renderer = ChatRenderer::create({{"default", rewriting}}, {}).value();
+  config.task = "pretrain";
+  const auto d =
+      read("a.jsonl", R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},)"
+                      R"({"role":"user","content":"c"},{"role":"assistant","content":"d"}]})"
+                      "\n"
+                      R"({"messages":[{"role":"user","content":"a"}]})");
+  ASSERT_TRUE(d) << d.error().debug();
+  EXPECT_EQ(shown(*d), (Texts{"[<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n(past)<|im_end|>\n"
+                              "<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\nd<|im_end|>\n]",
+                              "[<|im_start|>user\na<|im_end|>\n]"}));
+}
+
 TEST_F(DataTest, PairsStandSideBySide) {
   config.task = "dpo";
   const auto d = read("a.jsonl", R"({"messages":[{"role":"user","content":"q"}],"chosen":"good",)"
