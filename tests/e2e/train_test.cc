@@ -413,6 +413,28 @@ TEST_F(TrainTest, OnPolicyDistillationMovesTheStudentTowardsItsTeacher) {
   }
 }
 
+// Of generation_config.json, where there may be several.
+TEST_F(TrainTest, OnPolicyAnswersEndAtEveryStopToken) {
+  const fs::path model = folder / "model";
+  fs::copy(kModels + "qwen3_tied", model, fs::copy_options::recursive);
+  const auto tokens = [&](const std::string& name, int max_new_tokens) {
+    std::string text = read_file(config(name, "")).value();
+    text.replace(text.find(kModels + "qwen3_tied"), (kModels + "qwen3_tied").size(), model.string());
+    text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
+    text += fmt::format("teacher = \"{}qwen3_untied\"\n[distill]\non_policy = true\nmax_new_tokens = {}\n",
+                        kModels, max_new_tokens);
+    const Ran ran = qw({"train", folder.file("s-" + name + ".toml", text)});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.status == 0 ? log(name)[0]["tokens"].get<int64_t>() : 0;
+  };
+  const int64_t one_token_each = tokens("one", 1);
+  Json facts = Json::parse(read_file(model / "generation_config.json").value());
+  facts["eos_token_id"] = Json::array();
+  for (int id = 0; id < 320; ++id) facts["eos_token_id"].push_back(id);
+  std::ofstream(model / "generation_config.json") << facts;
+  EXPECT_EQ(tokens("any", 8), one_token_each);
+}
+
 // The engine that samples takes its memory beside a step's activations, which are kept.
 TEST_F(TrainTest, ThePlanAddsSamplingToTheStep) {
   std::string text = read_file(config("plan", "")).value();

@@ -19,6 +19,13 @@ Result<std::vector<int32_t>> collect(EventQueue& events) {
   }
 }
 
+// As everywhere the model's own; where it names none, its tokenizer's.
+std::vector<int32_t> stop_ids_of(const TrainSetup& setup) {
+  if (!setup.checkpoint.generation.stop_ids.empty()) return setup.checkpoint.generation.stop_ids;
+  const auto eos = setup.tokenizer->eos_id();
+  return eos ? std::vector{*eos} : std::vector<int32_t>();
+}
+
 }  // namespace
 
 EngineOptions sampling_options(const train::TrainConfig& config, size_t prompts) {
@@ -49,7 +56,7 @@ train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) 
           (static_cast<uint64_t>(config.seed) << 44) ^ (static_cast<uint64_t>(step) << 16) ^ i;
       request.key.adapter = adapter;
       request.max_new_tokens = config.distill.max_new_tokens;
-      if (const auto eos = setup.tokenizer->eos_id()) request.stop_ids = {*eos};
+      request.stop_ids = stop_ids_of(setup);
       queues.push_back(std::make_shared<EventQueue>());
       engine->submit(std::move(request), sink_to(queues.back()));
     }
