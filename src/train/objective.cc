@@ -180,9 +180,10 @@ class Distill : public Batched {
   Result<int64_t> prepare(const std::vector<std::vector<int64_t>>& micro_samples, int64_t step) override {
     if (!generate_) return make_batches(data_, micro_samples);
     make_batches(data_, {});
-    int64_t targets = 0;
+    int64_t targets = 0, n_samples = 0;
     for (const auto& samples : micro_samples) {
-      QW_TRY(const Dataset answered, answer(samples, step));
+      QW_TRY(const Dataset answered, answer(samples, step, n_samples));
+      n_samples += std::ssize(samples);
       targets += add_batch(make_micro_batch(answered, answered.documents));
     }
     return targets;
@@ -214,13 +215,13 @@ class Distill : public Batched {
 
  private:
   // The prompts of these samples with the student's answers, which are the targets.
-  Result<Dataset> answer(const std::vector<int64_t>& samples, int64_t step) const {
+  Result<Dataset> answer(const std::vector<int64_t>& samples, int64_t step, int64_t first) const {
     std::vector<std::vector<int32_t>> prompts;
     for (const int64_t s : samples) {
       const auto ids = data_.ids_of(data_.documents[static_cast<size_t>(s)]);
       prompts.emplace_back(ids.begin(), ids.end());
     }
-    QW_TRY(const auto answers, generate_(prompts, step));
+    QW_TRY(const auto answers, generate_(prompts, step, first));
     Dataset out;
     for (size_t i = 0; i < prompts.size(); ++i) {
       const auto length = static_cast<int32_t>(prompts[i].size() + answers[i].size());

@@ -49,9 +49,10 @@ std::unique_ptr<Objective> language_objective(const Learner& learner, const Data
 std::unique_ptr<Objective> dpo_objective(const Learner& learner, std::shared_ptr<const Model> reference,
                                          const Dataset& data, const DpoOptions& options);
 
-// Writes answers to prompts: what on-policy distillation samples with.
+// Writes answers to prompts: what on-policy distillation samples with. `first` is how many prompts the step
+// (or the evaluation) had before: no two of its answers have the same random numbers.
 using Generate = std::function<Result<std::vector<std::vector<int32_t>>>(
-    const std::vector<std::vector<int32_t>>& prompts, int64_t step)>;
+    const std::vector<std::vector<int32_t>>& prompts, int64_t step, int64_t first)>;
 // Divergence from the teacher's distribution at every target token. With `generate` the documents are
 // prompts, and the student's own answers are what is compared.
 std::unique_ptr<Objective> distill_objective(const Learner& learner, std::shared_ptr<const Model> teacher,

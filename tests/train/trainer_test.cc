@@ -337,6 +337,23 @@ TEST(Trainer, ThePlanCountsTheDropoutOfAnAdapter) {
   EXPECT_GE(activations(), without + static_cast<size_t>(4 * least_tokens * inputs));
 }
 
+// Micro-steps are answered one after the other, and random numbers are told apart by the place in the step.
+TEST(Objective, OnPolicyPromptsAreCountedThroughAWholeStep) {
+  Course one(small());
+  std::vector<std::pair<size_t, int64_t>> asked;  // prompts, those before them
+  const auto generate = [&](const std::vector<std::vector<int32_t>>& prompts, int64_t, int64_t first) {
+    asked.emplace_back(prompts.size(), first);
+    return std::vector(prompts.size(), std::vector<int32_t>{7});
+  };
+  const auto objective = distill_objective({one.model, nullptr}, one.model, one.data, {}, generate);
+  const std::vector<std::pair<size_t, int64_t>> expected{{3, 0}, {1, 3}, {2, 4}};
+  for (const int64_t step : {1, 2}) {
+    asked.clear();
+    EXPECT_EQ(objective->prepare({{0, 1, 2}, {3}, {4, 5}}, step).value(), 6);
+    EXPECT_EQ(asked, expected);
+  }
+}
+
 // As transformers begins: norms that store w − 1 at 0, the delta rule's own norm at 1.
 TEST(Init, HybridsBeginWithNormsThatChangeNothing) {
   const Json config = {

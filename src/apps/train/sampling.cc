@@ -1,5 +1,6 @@
 #include "apps/train/sampling.h"
 
+#include "base/rng.h"
 #include "engine/engine.h"
 
 namespace qw::apps {
@@ -38,8 +39,9 @@ EngineOptions sampling_options(const train::TrainConfig& config, size_t prompts)
 }
 
 train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) {
-  return [&setup, &config](const std::vector<std::vector<int32_t>>& prompts,
-                           int64_t step) -> Result<std::vector<std::vector<int32_t>>> {
+  return [&setup, &config](const std::vector<std::vector<int32_t>>& prompts, int64_t step,
+                           int64_t first) -> Result<std::vector<std::vector<int32_t>>> {
+    const Rng rng(static_cast<uint64_t>(config.seed));
     // A new engine each time: what it computed with older weights must not be found again.
     QW_TRY(const auto engine,
            Engine::create(setup.model, *setup.sampling, sampling_options(config, prompts.size())));
@@ -52,8 +54,7 @@ train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config) 
       Request request;
       request.ids = prompts[i];
       request.sampling.temperature = config.distill.sampling_temperature;
-      request.sampling.seed =
-          (static_cast<uint64_t>(config.seed) << 44) ^ (static_cast<uint64_t>(step) << 16) ^ i;
+      request.sampling.seed = rng.bits(static_cast<uint64_t>(step), static_cast<uint64_t>(first) + i);
       request.key.adapter = adapter;
       request.max_new_tokens = config.distill.max_new_tokens;
       request.stop_ids = stop_ids_of(setup);

@@ -10,7 +10,8 @@ namespace qw::apps {
 // Of the engine that answers `prompts` at once.
 EngineOptions sampling_options(const train::TrainConfig& config, size_t prompts);
 
-// `setup` outlives the function. A step's answers depend on the seed and the step alone.
+// `setup` outlives the function. An answer's random numbers depend on the seed, the step and its
+// place in it alone.
 train::Generate sampler_of(TrainSetup& setup, const train::TrainConfig& config);
 
 }  // namespace qw::apps

@@ -225,7 +225,7 @@ std::unique_ptr<train::Objective> make_objective(const TrainSetup& s, const Trai
 // For the plan: answers as long as they may get.
 train::Generate longest_answers(const TrainConfig& config) {
   if (!config.on_policy()) return {};
-  return [n = config.distill.max_new_tokens](const auto& prompts, int64_t) {
+  return [n = config.distill.max_new_tokens](const auto& prompts, int64_t, int64_t) {
     return std::vector(prompts.size(), std::vector<int32_t>(static_cast<size_t>(n), 0));
   };
 }
