@@ -405,6 +405,7 @@ TEST_F(TrainTest, OnPolicyDistillationMovesTheStudentTowardsItsTeacher) {
   for (const std::string method : {"full", "lora"}) {
     std::string text = read_file(config(method, "")).value();
     text.replace(text.find("task = \"sft\""), 12, "task = \"distill\"");
+    text.replace(text.find("batch_size = 4"), 14, "batch_size = 16");
     text += "method = \"" + method + "\"\nteacher = \"" + kModels +
             "qwen3_untied\"\n[distill]\non_policy = true\nbeta = 1.0\nmax_new_tokens = 8\n";
     const Ran ran = qw({"train", folder.file("d-" + method + ".toml", text)});
