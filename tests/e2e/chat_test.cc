@@ -16,22 +16,19 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::string kModel = QW_SOURCE_DIR "/tests/golden/data/models/qwen3_untied";
+const std::string kGguf = QW_SOURCE_DIR "/tests/golden/data/gguf/qwen3_untied.F32.gguf";
 
 constexpr int32_t kImStart = 305;
-
-// The folder of the model that ships with qw.
-fs::path shipped() {
-  return QW_SOURCE_DIR "/models/nano";
-}
 
 class ChatProgram : public testing::Test {
  protected:
   std::map<std::string, std::string> env() const { return {{"QW_HOME", home_.path().string()}}; }
 
-  Ran pipe(std::vector<std::string> more, const std::string& lines) const {
+  Ran pipe(std::vector<std::string> more, const std::string& lines,
+           const std::string& program = QW_PROGRAM) const {
     std::vector<std::string> args{"chat"};
     args.insert(args.end(), more.begin(), more.end());
-    return qw(args, {.in = lines, .env = env()});
+    return qw(args, {.in = lines, .program = program, .env = env()});
   }
   // With answers of eight tokens that never end before.
   Ran short_answers(const std::string& lines, std::vector<std::string> more = {}) const {
@@ -91,7 +88,6 @@ TEST_F(ChatProgram, ALineIsATurnAndPastIdsAreKept) {
 }
 
 TEST_F(ChatProgram, WithoutAModelItIsTheLastOne) {
-  EXPECT_EQ(pipe({"--greedy", "--max-tokens", "4"}, "x\n").status, fs::exists(shipped()) ? 0 : 2);
   ASSERT_EQ(short_answers("Hello\n").status, 0);
   const Ran ran = pipe({"--greedy", "--max-tokens", "8", "--logit-bias", "306=-100"}, "Hello\n");
   EXPECT_EQ(ran.status, 0) << ran.err;
@@ -215,12 +211,22 @@ TEST_F(ChatProgram, TwoAtOnceKeepApart) {
 }
 
 TEST_F(ChatProgram, WithoutAModelOneLineSaysHow) {
-  const Ran en = pipe({}, "hello\n"), zh = pipe({"--lang", "zh"}, "");
+  const std::string bare = install_program(home_ / "bare", "");
+  const Ran en = pipe({}, "hello\n", bare), zh = pipe({"--lang", "zh"}, "", bare);
   EXPECT_EQ(en.status, 2);
   EXPECT_EQ(std::count(en.err.begin(), en.err.end(), '\n'), 1);
   EXPECT_NE(en.err.find("qw chat MODEL"), std::string::npos);
   EXPECT_NE(zh.err.find("请指定模型"), std::string::npos);
   EXPECT_TRUE(journals().empty());
+}
+
+TEST_F(ChatProgram, WithoutAModelItIsTheOneThatCameWithTheProgram) {
+  const std::string program = install_program(home_ / "root", kGguf);
+  const Ran ran = pipe({"--greedy", "--max-tokens", "8"}, "Hello\n", program);
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_NE(ran.err.find("nano.gguf, the small one that comes with qw"), ran.err.npos) << ran.err;
+  EXPECT_NE(ran.err.find("qw chat MODEL"), ran.err.npos) << ran.err;
+  EXPECT_EQ(records("user").size(), 1U);
 }
 
 class ChatTerminal : public ChatProgram {

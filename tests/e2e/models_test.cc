@@ -30,15 +30,6 @@ class ModelsProgram : public testing::Test {
   Json listed() const { return run({"models", "--json"}).json(); }
   fs::path models() const { return home_.path() / "models"; }
 
-  // A copy of the program with a model beside it, as an installation has.
-  std::string installed() const {
-    fs::create_directories(home_ / "root/bin");
-    fs::create_directories(home_ / "root/share/qw/models/nano");
-    fs::copy_file(QW_PROGRAM, home_ / "root/bin/qw", fs::copy_options::skip_existing);
-    fs::copy_file(kGguf, home_ / "root/share/qw/models/nano/nano.gguf", fs::copy_options::skip_existing);
-    return (home_ / "root/bin/qw").string();
-  }
-
   const TempFolder home_;
   test::FakeHub hub_;
   std::map<std::string, std::string> env_;
@@ -160,7 +151,7 @@ TEST_F(ModelsProgram, ChatOnTheSmallModelNamesALargerOne) {
       machine.at("available_bytes").get<int64_t>() < 2'000'000'000 ||
       fs::space(home_.path()).available < 2'000'000'000)
     GTEST_SKIP() << "too small a machine for a larger model";
-  const std::string program = installed();
+  const std::string program = install_program(home_ / "root", kGguf);
   {
     PtyProgram chat({"chat"}, env_, program);
     ASSERT_TRUE(chat.expect("qw pull qwen3")) << chat.shown();

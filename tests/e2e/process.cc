@@ -117,7 +117,7 @@ std::vector<Json> Ran::jsonl() const {
 
 Ran qw(const std::vector<std::string>& args, const Input& input) {
   const TempFolder home;
-  std::vector<std::string> words{QW_PROGRAM};
+  std::vector<std::string> words{input.program};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<std::string> variables = environment(input, home.path());
   const std::vector<char*> argv = pointers(words), envp = pointers(variables);
@@ -143,7 +143,7 @@ Ran qw(const std::vector<std::string>& args, const Input& input) {
     ::dup2(stdout_fd, 1);
     ::dup2(err.write_end, 2);
     ::signal(SIGPIPE, SIG_DFL);
-    ::execve(QW_PROGRAM, argv.data(), envp.data());
+    ::execve(input.program.c_str(), argv.data(), envp.data());
     ::_exit(127);
   }
   close_end(in.read_end);
@@ -183,6 +183,16 @@ std::string TempFolder::file(const std::string& name, const std::string& content
   fs::create_directories((path_ / name).parent_path());
   std::ofstream(path_ / name, std::ios::binary) << content;
   return (path_ / name).string();
+}
+
+std::string install_program(const fs::path& root, const std::string& model) {
+  fs::create_directories(root / "bin");
+  fs::copy_file(QW_PROGRAM, root / "bin/qw");
+  if (!model.empty()) {
+    fs::create_directories(root / "share/qw/models/nano");
+    fs::copy_file(model, root / "share/qw/models/nano/nano.gguf");
+  }
+  return (root / "bin/qw").string();
 }
 
 bool have_terminals() {

@@ -24,6 +24,7 @@ struct Ran {
 
 struct Input {
   std::string in = {};
+  std::string program = QW_PROGRAM;  // the qw that is run
   std::map<std::string, std::string> env = {};
   std::string out_path = {};                  // stdout goes to this file instead ("/dev/full")
   bool close_stdout = false;                  // stdout is a pipe whose reader is gone
@@ -59,6 +60,10 @@ class TempFolder {
  private:
   std::filesystem::path path_;
 };
+
+// A copy of the program below `root`, as an installation has it, with this GGUF file as the model that comes
+// with it; "": without one, whatever the source tree has. Answers its path.
+std::string install_program(const std::filesystem::path& root, const std::string& model);
 
 // False where no pseudo-terminal can be had (a chroot without /dev/pts): tests that need one then skip.
 bool have_terminals();
