@@ -152,25 +152,45 @@ TEST_F(ModelsProgram, ChatOnTheSmallModelNamesALargerOne) {
       fs::space(home_.path()).available < 2'000'000'000)
     GTEST_SKIP() << "too small a machine for a larger model";
   const std::string program = install_program(home_ / "root", kGguf);
-  {
-    PtyProgram chat({"chat"}, env_, program);
-    ASSERT_TRUE(chat.expect("qw pull qwen3")) << chat.shown();
-    ASSERT_TRUE(chat.expect("[y/N]")) << chat.shown();
-    chat.send("n\n");
+  const std::vector<std::string> args = {"chat", "--greedy", "--max-tokens", "4", "--logit-bias", "306=-100"};
+  // One answer where `says` is one, then ctrl-D; the chat opens without a question.
+  const auto leave = [&](PtyProgram& chat, const std::string& says) {
+    EXPECT_TRUE(chat.expect("qw pull qwen3")) << chat.shown();
     EXPECT_TRUE(chat.expect("/help")) << chat.shown();
+    EXPECT_EQ(chat.shown().find("[y/N]"), std::string::npos) << chat.shown();
+    if (!says.empty()) {
+      chat.send(says + "\r");
+      EXPECT_TRUE(chat.expect("--max-tokens")) << chat.shown();
+    }
+    chat.send("\x04");
+  };
+  {
+    PtyProgram silent(args, env_, program);  // who asked nothing is not asked
+    leave(silent, "");
+    EXPECT_EQ(silent.wait(), 0);
+    EXPECT_EQ(silent.shown().find("[y/N]"), std::string::npos);
   }
   {
-    PtyProgram again({"chat"}, env_, program);  // not asked twice
-    EXPECT_TRUE(again.expect("qw pull qwen3")) << again.shown();
-    EXPECT_TRUE(again.expect("/help")) << again.shown();
+    PtyProgram chat(args, env_, program);
+    leave(chat, "hello");
+    ASSERT_TRUE(chat.expect("[y/N]")) << chat.shown();
+    chat.send("n\n");
+    EXPECT_EQ(chat.wait(), 0);
+  }
+  {
+    PtyProgram again(args, env_, program);  // not asked twice
+    leave(again, "hello");
+    EXPECT_EQ(again.wait(), 0);
     EXPECT_EQ(again.shown().find("[y/N]"), std::string::npos);
   }
   fs::remove(home_ / "asked_for_larger");
   {
-    PtyProgram yes({"chat"}, env_, program);  // the fake hub does not have what is best here
+    PtyProgram yes(args, env_, program);  // the fake hub does not have what is best here
+    leave(yes, "hello");
     ASSERT_TRUE(yes.expect("[y/N]")) << yes.shown();
     yes.send("y\n");
-    EXPECT_TRUE(yes.expect("/help")) << yes.shown();
+    EXPECT_EQ(yes.wait(), 0);
+    EXPECT_EQ(yes.shown().find("The next qw chat"), std::string::npos) << yes.shown();
   }
   ASSERT_EQ(run({"pull", "qwen3:0.6b"}).status, 0);
   PtyProgram here({"chat"}, env_, program);

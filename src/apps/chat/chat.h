@@ -46,6 +46,8 @@ class Chat {
   // Reads and answers until the person leaves; whether every turn was answered. Errors: input.read,
   // output.write.
   Result<bool> run();
+  // Whether there was an answer, whole or in part.
+  bool answered() const { return last_.has_value(); }
 
  private:
   struct Prompt {

@@ -119,21 +119,30 @@ Status take_up_origin(ChatFlags& flags, const chat::Origin& origin) {
   return take(flags.template_file, origin.template_file, "--template");
 }
 
-// The model of a chat that names none: the one last used, else the one that came with qw, about which a line
-// says what larger one there could be; it may be had at once. Errors: cli.chat_no_model.
-Result<std::string> usual_model(Program& program) {
+// The model of a chat that names none.
+struct UsualModel {
+  std::string path;
+  std::optional<std::string> larger;  // the model that could be had instead
+};
+
+// The one last used, else the one that came with qw, about which a line says what larger one there is or
+// could be. Errors: cli.chat_no_model.
+Result<UsualModel> usual_model(Program& program) {
   Console& console = program.console();
   const auto last = remembered_model(), shipped = shipped_model(program_file());
   const auto model = last ? last : shipped;
   if (!model) return fail("cli.chat_no_model");
   console.note(console.text(model == shipped ? "chat.shipped_model" : "chat.last_model",
                             {{"model", model->string()}}));
-  if (model != shipped) return model->string();
-  const auto larger = suggest_larger(program);
-  return larger ? larger->string() : model->string();
+  return UsualModel{model->string(), model == shipped ? suggest_larger(program) : std::nullopt};
 }
 
-Result<bool> converse(Program& program, const ChatFlags& flags, const std::filesystem::path& home, Past past,
+struct Talk {
+  bool succeeded = false;  // every question was answered, or a person saw why not
+  bool answered = false;   // one was
+};
+
+Result<Talk> converse(Program& program, const ChatFlags& flags, const std::filesystem::path& home, Past past,
                       std::unique_ptr<chat::Terminal> terminal) {
   Console& console = program.console();
   QW_TRY(const OpenModel open, open_model(program, *flags.model, flags.compute));
@@ -171,7 +180,7 @@ Result<bool> converse(Program& program, const ChatFlags& flags, const std::files
   if (past.journal) conversation.take_up(*std::move(past.journal), std::move(past.conversation));
   if (flags.system) conversation.set_system(*flags.system);
   QW_TRY(const bool all_answered, conversation.run());
-  return all_answered || in_terminal;
+  return Talk{all_answered || in_terminal, conversation.answered()};
 }
 
 }  // namespace
@@ -188,15 +197,18 @@ Result<int> chat_command(Program& program, Args args) {
     QW_TRY(past, find_past(home / "chats"));
     if (!flags.model) QW_TRY(take_up_origin(flags, past.journal->origin()));
   }
+  UsualModel usual;
   if (!flags.model) {
-    QW_TRY(flags.model, usual_model(program));
+    QW_TRY(usual, usual_model(program));
+    flags.model = usual.path;
   }
   std::unique_ptr<chat::Terminal> terminal;
   if (has_editor(program.console())) {
     QW_TRY(terminal, chat::Terminal::open());
   }
-  QW_TRY(const bool answered, converse(program, flags, home, std::move(past), std::move(terminal)));
-  return answered ? kExitOk : kExitFailure;
+  QW_TRY(const Talk talk, converse(program, flags, home, std::move(past), std::move(terminal)));
+  if (talk.answered && usual.larger) offer_larger(program, *usual.larger);
+  return talk.succeeded ? kExitOk : kExitFailure;
 }
 
 }  // namespace qw::apps

@@ -52,7 +52,7 @@ const hub::CatalogueModel* best_for(const hub::Catalogue& catalogue, const Machi
   return best;
 }
 
-std::optional<fs::path> suggest_larger(Program& program) {
+std::optional<std::string> suggest_larger(Program& program) {
   Console& console = program.console();
   const auto home = qw_home();
   if (console.quiet || !home) return std::nullopt;
@@ -71,14 +71,21 @@ std::optional<fs::path> suggest_larger(Program& program) {
                                             {"size", hub::size_text(bytes)},
                                             {"licence", model->licence},
                                             {"speed", fmt::format("{:.0f}", speed)}}));
-  if (!may_ask(console, *home)) return std::nullopt;
-  const bool yes = ask(console, console.text("suggest.ask"));
-  (void)write_file_atomic(*home / kAsked, model->name + "\n");
-  if (!yes) return std::nullopt;
-  const auto pulled = fetch_model(program, model->name, {});
+  return model->name;
+}
+
+void offer_larger(Program& program, const std::string& name) {
+  Console& console = program.console();
+  const auto home = qw_home();
+  if (!home || !may_ask(console, *home)) return;
+  const bool yes = ask(console, console.text("suggest.ask", {{"name", name}}));
+  (void)write_file_atomic(*home / kAsked, name + "\n");
+  if (!yes) return;
+  const auto pulled = fetch_model(program, name, {});
   if (!pulled) console.error(pulled.error());
-  if (!pulled || !*pulled) return std::nullopt;
-  return (*pulled)->model.model_path();
+  if (!pulled || !*pulled) return;
+  remember_model((*pulled)->model.model_path());
+  console.note(console.text("suggest.next", {{"name", name}}));
 }
 
 }  // namespace qw::apps

@@ -1,9 +1,10 @@
-// The word about a larger model, where a chat begins on the small one that comes with qw.
+// The word about a larger model, where a chat begins on the small one that comes with qw, and the offer of it
+// where that chat ends.
 // Test: tests/e2e/models_test.cc
 #pragma once
 
-#include <filesystem>
 #include <optional>
+#include <string>
 
 #include "apps/hub/machine.h"
 #include "apps/program.h"
@@ -15,8 +16,12 @@ namespace qw::apps {
 const hub::CatalogueModel* best_for(const hub::Catalogue& catalogue, const Machine& machine,
                                     int64_t free_disk);
 
-// One line: which larger model is here, or could be. At a terminal one question, once a home: "download it
-// now?"; the model where it was answered with yes and has arrived. Nothing is said with --quiet.
-std::optional<std::filesystem::path> suggest_larger(Program& program);
+// One line: which larger model is here, or could be; the name of that which could be. Nothing is said with
+// --quiet.
+std::optional<std::string> suggest_larger(Program& program);
+
+// At a terminal one question, once a home: "download it now?". With yes it is downloaded, and is the model of
+// the next chat.
+void offer_larger(Program& program, const std::string& name);
 
 }  // namespace qw::apps
