@@ -11,7 +11,9 @@ Result<ChatPrefixes> parse(const ChatRenderer& renderer, const Json& chat) {
   return renderer.prefixes(chat.dump(-1, ' ', false, Json::error_handler_t::replace), LocalTime{});
 }
 
-std::vector<ChatPart> cut(const std::string& text, const std::vector<std::pair<size_t, size_t>>& spans) {
+using Spans = std::vector<std::pair<size_t, size_t>>;
+
+std::vector<ChatPart> cut(const std::string& text, const Spans& spans) {
   std::vector<ChatPart> parts;
   size_t at = 0;
   const auto add = [&](size_t end, bool target) {
@@ -31,6 +33,25 @@ struct Turn {
   std::string prompt, text;
   size_t begin() const { return answer_begin(prompt, text); }
 };
+
+// The answers from message `first` on; `whole`: the text of all messages. Errors: those of the template;
+// train.no_assistant.
+Result<std::vector<Turn>> turns_from(ChatPrefixes& prefixes, const Json& messages, size_t first,
+                                     const std::string& whole) {
+  std::vector<Turn> turns;
+  for (size_t i = first; i < messages.size(); ++i) {
+    if (!messages[i].is_object() || messages[i].value("role", Json()) != "assistant") continue;
+    QW_TRY(Rendered prompt, prefixes.render(i, true));
+    Turn turn{std::move(prompt.text), whole};
+    if (i + 1 < messages.size()) {
+      QW_TRY(Rendered text, prefixes.render(i + 1, false));
+      turn.text = std::move(text.text);
+    }
+    turns.push_back(std::move(turn));
+  }
+  if (turns.empty()) return fail("train.no_assistant");
+  return turns;
+}
 
 }  // namespace
 
@@ -59,23 +80,11 @@ Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& render
   QW_TRY(const Rendered whole, prefixes.render(messages.size(), false));
   if (!whole.generation.empty()) return std::vector<std::vector<ChatPart>>{cut(whole.text, whole.generation)};
 
-  std::vector<Turn> turns;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (!messages[i].is_object() || messages[i].value("role", Json()) != "assistant") continue;
-    QW_TRY(Rendered prompt, prefixes.render(i, true));
-    Turn turn{std::move(prompt.text), whole.text};
-    if (i + 1 < messages.size()) {
-      QW_TRY(Rendered text, prefixes.render(i + 1, false));
-      turn.text = std::move(text.text);
-    }
-    turns.push_back(std::move(turn));
-  }
-  if (turns.empty()) return fail("train.no_assistant");
-
+  QW_TRY(const std::vector<Turn> turns, turns_from(prefixes, messages, 0, whole.text));
   const bool grows = std::all_of(turns.begin(), turns.end(), [&](const Turn& t) {
     return whole.text.starts_with(t.text) && whole.text.starts_with(t.prompt);
   });
-  std::vector<std::pair<size_t, size_t>> spans;
+  Spans spans;
   std::vector<std::vector<ChatPart>> out;
   for (const Turn& t : turns) {
     if (grows)
@@ -85,6 +94,23 @@ Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& render
   }
   if (grows) out.push_back(cut(whole.text, spans));
   return out;
+}
+
+Result<std::vector<ChatPart>> answer_parts(const ChatRenderer& renderer, const Json& chat, size_t first) {
+  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+  const Json& messages = chat["messages"];
+  QW_TRY(const Rendered whole, prefixes.render(messages.size(), false));
+  QW_TRY(const std::vector<Turn> turns, turns_from(prefixes, messages, first, whole.text));
+  Spans spans;
+  if (whole.generation.empty()) {
+    for (const Turn& t : turns)
+      if (whole.text.starts_with(t.text)) spans.emplace_back(t.begin(), t.text.size());
+  } else {
+    const size_t asked = Turn{turns.front().prompt, whole.text}.begin();
+    for (const auto& [begin, end] : whole.generation)
+      if (end > asked) spans.emplace_back(std::max(begin, asked), end);
+  }
+  return cut(whole.text, spans);
 }
 
 }  // namespace qw::train

@@ -31,6 +31,10 @@ Result<std::string> whole_chat(const ChatRenderer& renderer, const Json& chat);
 // begin like it ("<think>", "<tool_call>"), and a tag is not to be cut in two.
 size_t answer_begin(std::string_view prompt, std::string_view text);
 
+// The whole conversation as one text, of which the answers from message `first` on are learnt as in
+// chat_texts(); one that reads differently in the whole than when it was given is not. Errors: the same.
+Result<std::vector<ChatPart>> answer_parts(const ChatRenderer& renderer, const Json& chat, size_t first);
+
 // The prompt that asks for message `index` of the conversation. Errors: those of the template.
 Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index);
 

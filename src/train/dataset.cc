@@ -138,14 +138,9 @@ class Reader {
       for (const Json& m : answer) chat["messages"].push_back(m);
     }
     QW_TRY(check_chat(chat));
-    const size_t asked = json["messages"].size();
-    QW_TRY(const std::string prompt, chat_prompt(*parts_.renderer, chat, asked));
-    QW_TRY(const auto texts, chat_texts(*parts_.renderer, chat));
     // Only the answer is compared, whatever was said before it.
-    std::string whole;
-    for (const ChatPart& p : texts.back()) whole += p.text;
-    const size_t begin = answer_begin(prompt, whole);
-    return encode_parts({{whole.substr(0, begin), false}, {whole.substr(begin), true}});
+    QW_TRY(const auto parts, answer_parts(*parts_.renderer, chat, json["messages"].size()));
+    return encode_parts(parts);
   }
 
   Result<std::vector<Encoded>> pair(const Json& json) const {

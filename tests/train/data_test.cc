@@ -173,6 +173,33 @@ TEST_F(DataTest, PairsStandSideBySide) {
                               "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n[bad<|im_end|>]\n"}));
 }
 
+TEST_F(DataTest, OfAnAnswerOfSeveralMessagesWhatTheAssistantSaysIsCompared) {
+  config.task = "dpo";
+  const std::string line =
+      R"({"messages":[{"role":"user","content":"p"},{"role":"assistant","content":"o"},)"
+      R"({"role":"user","content":"q"}],"chosen":[{"role":"assistant","content":"call"},)"
+      R"({"role":"tool","content":"7"},{"role":"assistant","content":"good"}],"rejected":"bad"})";
+  const std::string before =
+      "<|im_start|>user\np<|im_end|>\n<|im_start|>assistant\no<|im_end|>\n<|im_start|>user\nq<|im_end|>\n";
+  const auto d = read("a.jsonl", line);
+  ASSERT_TRUE(d) << d.error().debug();
+  EXPECT_EQ(shown(*d),
+            (Texts{before + "<|im_start|>assistant\n[call<|im_end|>]\n<|im_start|>tool\n7<|im_end|>\n"
+                            "<|im_start|>assistant\n[good<|im_end|>]\n",
+                   before + "<|im_start|>assistant\n[bad<|im_end|>]\n"}));
+  renderer = ChatRenderer::create({{"default",
+                                    "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}"
+                                    "{% generation %}{{ m.content }}{% endgeneration %}{% else %}"
+                                    "{{ m.content }}{% endif %};{% endfor %}"
+                                    "{% if add_generation_prompt %}assistant:{% endif %}"}},
+                                  {})
+                 .value();
+  const auto blocks = read("b.jsonl", line);
+  ASSERT_TRUE(blocks) << blocks.error().debug();
+  EXPECT_EQ(shown(*blocks), (Texts{"user:p;assistant:o;user:q;assistant:[call];tool:7;assistant:[good];",
+                                   "user:p;assistant:o;user:q;assistant:[bad];"}));
+}
+
 TEST_F(DataTest, BadLinesAreNamedRefusedOrSkipped) {
   config.task = "sft";
   const std::string good =
