@@ -40,6 +40,10 @@ Status check_chat(const Json& chat) {
   return {};
 }
 
+bool blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
+
 class Reader {
  public:
   Reader(const TrainConfig& config, const DataParts& parts) : config_(config), parts_(parts) {}
@@ -79,14 +83,15 @@ class Reader {
  private:
   std::vector<int32_t> encode(const std::string& text) const { return parts_.tokenizer.encode(text); }
 
-  // Behind the answer's last special token ("<|im_end|>") comes white space that no model is asked for.
+  // Behind the answer's last special token ("<|im_end|>") may come white space that no model is asked for.
   void add_answer(Encoded& out, const std::string& text) const {
     const std::vector<int32_t> ids = encode(text);
     const auto last =
         std::find_if(ids.rbegin(), ids.rend(), [&](int32_t id) { return parts_.tokenizer.is_special(id); });
-    const auto n = last == ids.rend() ? ids.size() : static_cast<size_t>(std::distance(last, ids.rend()));
-    out.add({ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(n)}, true);
-    out.add({ids.begin() + static_cast<std::ptrdiff_t>(n), ids.end()}, false);
+    const std::vector<int32_t> tail(last == ids.rend() ? ids.end() : last.base(), ids.end());
+    const bool said = !blank(parts_.tokenizer.decode(tail, false));
+    out.add({ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(said ? 0 : tail.size())}, true);
+    if (!said) out.add(tail, false);
   }
 
   Encoded encode_parts(const std::vector<ChatPart>& parts) const {
@@ -243,10 +248,6 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     at = end + 1;
   }
   return out;
-}
-
-bool blank(std::string_view line) {
-  return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
 struct Line {

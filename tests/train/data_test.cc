@@ -134,6 +134,21 @@ TEST_F(DataTest, AnAnswerThatBeginsWithATagIsLearntFromItsBeginning) {
   EXPECT_EQ(answer_begin("a<b", "a<c"), 2u);
 }
 
+TEST_F(DataTest, AnAnswerIsLearntBehindASpecialTokenToo) {
+  renderer = ChatRenderer::create(
+                 {{"default",
+                   "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}"
+                   "{% generation %}<|vision_start|>t<|vision_end|>{{ m.content }}"
+                   "{% endgeneration %}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"}},
+                 {})
+                 .value();
+  config.task = "sft";
+  const auto d =
+      read("a.jsonl", R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
+  ASSERT_TRUE(d) << d.error().debug();
+  EXPECT_EQ(shown(*d), Texts{"user:a<|im_end|>\nassistant:[<|vision_start|>t<|vision_end|>b]<|im_end|>\n"});
+}
+
 TEST_F(DataTest, TextsAreLearntWholeAndSplit) {
   config.seq_len = 4;
   const auto d = read("a.jsonl", "{\"text\":\"QZXJKVW\"}\n{\"text\":\"QZ\"}\n");  // a token a letter
