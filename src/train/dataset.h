@@ -65,11 +65,12 @@ struct DataReport {
 
 // Reads files of the kind that config.task wants. pretrain: .txt is one document a file; .jsonl {"text"}, or
 // {"messages"} whose whole text is learnt; a document longer than seq_len is split. sft: {"messages",
-// "tools"?}. dpo:
-// {"messages", "chosen", "rejected"}, the last two a text or a message. distill: as sft or pretrain, by line.
-// Blank lines are passed over. `progress` (may be null) hears of bytes done and all. Errors: train.bad_line
-// (args file, line, reason), at once with bad_lines = "refuse"; train.no_data (files); train.no_template;
-// file.*.
+// "tools"?}. dpo: {"messages", "chosen", "rejected"}, the last two a text, a message or a list of messages.
+// distill: as sft or pretrain, by line. Blank lines are passed over. `progress` (may be null) hears of bytes
+// done and all. Errors: of a line, with "FILE:LINE" as arg file, at once with bad_lines = "refuse":
+// json.parse, json.too_deep, train.line (expected), train.no_template, train.no_assistant, train.no_target
+// (limit), train.prompt_too_long (tokens, limit), those of the template; of all: train.no_data (files),
+// train.text_file (file, task), train.no_eos, file.*.
 using DataProgress = std::function<void(int64_t done, int64_t total)>;
 Result<Dataset> read_dataset(const std::vector<std::string>& files, const TrainConfig& config,
                              const DataParts& parts, DataReport& report, const DataProgress& progress = {});
