@@ -10,6 +10,13 @@
 
 namespace qw {
 
+// How a weight begins in a model of random numbers.
+struct WeightInit {
+  enum class Kind { normal, constant, log_uniform };
+  Kind kind = Kind::normal;
+  double value = 0;  // constant: the number; log_uniform: the numbers are logarithms of numbers below it
+};
+
 struct Weight {
   std::string
       name;     // the Hugging Face name, "model.layers.0.self_attn.q_proj.weight"; set by the first visit
@@ -20,7 +27,8 @@ struct Weight {
   // that the columns of a group of GPTQ's desc_act lie together. The backend applies it.
   Tensor input_order = {};
   bool trainable = false;
-  double neutral = 1;  // of a vector that scales: what changes nothing; 0 where w − 1 is stored
+  bool vocabulary = false;  // a row a token: the embedding or the head
+  WeightInit init = {};
 
   bool defined() const { return data.defined(); }
   int64_t rows() const { return shape[0]; }

@@ -309,6 +309,7 @@ Result<LoraAdapter> read_peft_adapter(const fs::path& folder, const std::vector<
     lora.scale = lora_scale(spec, module);
     QW_TRY(lora.a, reading.take(module, kSuffixA, {rank, base.cols()}));
     QW_TRY(lora.b, reading.take(module, kSuffixB, {base.rows(), rank}));
+    lora.a.vocabulary = lora.b.vocabulary = base.vocabulary;
     out.set->add(base.name, std::move(lora));
   }
   for (const auto& [tensor, copied] : tensors.copies) QW_TRY(reading.compare(tensor, *copied, out.warnings));
@@ -333,6 +334,7 @@ Result<LoraAdapter> make_lora_adapter(const LoraSpec& spec, const std::vector<We
     lora.scale = lora_scale(spec, module);
     QW_TRY(lora.a, new_weight(backend, fmt::format("{}{}", module, kSuffixA), {rank, base->cols()}, true));
     QW_TRY(lora.b, new_weight(backend, fmt::format("{}{}", module, kSuffixB), {base->rows(), rank}, true));
+    lora.a.vocabulary = lora.b.vocabulary = base->vocabulary;
     fill_uniform(backend, lora.a, 1.0 / std::sqrt(static_cast<double>(base->cols())), seed);
     backend.fill(lora.b.data, 0.0);
     out.set->add(base->name, std::move(lora));

@@ -170,7 +170,7 @@ class Decoder : public Model {
       }
       norm_.visit(v, "norm", c_.info.hidden);
     }
-    if (!c_.tied) head_.visit(v, "lm_head", {c_.info.vocab, c_.info.hidden}, false, ShardAxis::rows);
+    if (!c_.tied) head_.visit(v, c_.info.vocab, c_.info.hidden);
   }
 
   std::vector<LayerCache> cache_spec() const override {
@@ -202,7 +202,7 @@ class Decoder : public Model {
   nn::Embedding embed_;
   std::vector<Layer> layers_;
   nn::RmsNorm norm_;
-  nn::Linear head_;
+  nn::Head head_;
 };
 
 }  // namespace

@@ -109,7 +109,7 @@ class Hybrid : public Model {
       }
       norm_.visit(v, "norm", c_.info.hidden);
     }
-    if (!c_.tied) head_.visit(v, "lm_head", {c_.info.vocab, c_.info.hidden}, false, ShardAxis::rows);
+    if (!c_.tied) head_.visit(v, c_.info.vocab, c_.info.hidden);
     if (has_mtp()) mtp_.visit(v, c_);
   }
 
@@ -155,7 +155,7 @@ class Hybrid : public Model {
   nn::Embedding embed_;
   std::vector<Layer> layers_;
   nn::RmsNorm norm_;
-  nn::Linear head_;
+  nn::Head head_;
   Mtp mtp_;
 };
 

@@ -22,6 +22,8 @@ void GatedDelta::visit(Visitor& v, std::string_view name, int64_t hidden) {
     a.visit(v, "in_proj_a", {heads, hidden}, false, ShardAxis::rows);
   }
   v.weight(conv, "conv1d.weight", {shape.channels(), 1, shape.taps}, ShardAxis::rows);
+  a_log.init = {WeightInit::Kind::log_uniform, 16};
+  dt_bias.init = {WeightInit::Kind::constant, 1};
   v.weight(a_log, "A_log", {heads}, ShardAxis::rows);
   v.weight(dt_bias, "dt_bias", {heads}, ShardAxis::rows);
   norm.visit(v, "norm", shape.v_dim);

@@ -18,6 +18,7 @@ std::string_view tap_name(const Weight& w) {
 void Linear::visit(Visitor& v, std::string_view name, const Shape& shape, bool has_bias, ShardAxis axis) {
   const Visitor::Scope scope(v, name);
   v.weight(weight, "weight", shape, axis);
+  bias.init = {WeightInit::Kind::constant, 0};
   // A bias belongs to output rows: cut with them, or held whole where the input is cut.
   if (has_bias) v.weight(bias, "bias", {shape[0]}, axis == ShardAxis::columns ? ShardAxis::none : axis);
 }
@@ -28,9 +29,15 @@ Tensor Linear::operator()(Ctx& cx, const Tensor& x) const {
   return y;
 }
 
+void Head::visit(Visitor& v, int64_t vocab, int64_t dim) {
+  const Visitor::Scope scope(v, "lm_head");
+  weight.vocabulary = true;
+  v.weight(weight, "weight", {vocab, dim}, ShardAxis::rows);
+}
+
 void RmsNorm::visit(Visitor& v, std::string_view name, int64_t dim) {
   const Visitor::Scope scope(v, name);
-  weight.neutral = 1 - centre;
+  weight.init = {WeightInit::Kind::constant, 1 - centre};
   v.weight(weight, "weight", {dim}, ShardAxis::none);
 }
 
@@ -42,6 +49,7 @@ Tensor RmsNorm::operator()(Ctx& cx, const Tensor& x) const {
 
 void Embedding::visit(Visitor& v, std::string_view name, int64_t vocab, int64_t dim) {
   const Visitor::Scope scope(v, name);
+  weight.vocabulary = true;
   v.weight(weight, "weight", {vocab, dim}, ShardAxis::rows);
 }
 

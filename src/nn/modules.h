@@ -23,6 +23,13 @@ struct Linear {
   Tensor operator()(Ctx& cx, const Tensor& x) const;  // [T, K] → [T, N]
 };
 
+// The output head: a row a token.
+struct Head {
+  Weight weight;  // [V, D]
+
+  void visit(Visitor& v, int64_t vocab, int64_t dim);
+};
+
 struct RmsNorm {
   Weight weight;  // [D]
   double eps = 0;

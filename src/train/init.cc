@@ -16,16 +16,16 @@ void InitVisitor::on_weight(Weight& w, ShardAxis) {
   w.data = Tensor(*std::move(storage), 0, w.shape, backend_.real());
   w.format = QuantFormat::f32;
   w.trainable = true;
-  const bool decay = w.name.ends_with("A_log");
-  if (w.shape.rank() == 1 && !decay) {
-    const double bias = w.name.ends_with("dt_bias") ? 1 : 0;
-    backend_.fill(w.data, w.name.ends_with("bias") ? bias : w.neutral);
+  const auto [kind, value] = w.init;
+  if (kind == WeightInit::Kind::constant) {
+    backend_.fill(w.data, value);
     return;
   }
   std::vector<float> values(static_cast<size_t>(w.shape.elements()));
   const Rng rng(name_key(w.name, seed_ * 0x9e3779b97f4a7c15u));
   for (size_t i = 0; i < values.size(); ++i)
-    values[i] = static_cast<float>(decay ? std::log(16 * (1 - rng.uniform(i))) : std_dev_ * rng.normal(i));
+    values[i] = static_cast<float>(kind == WeightInit::Kind::normal ? std_dev_ * rng.normal(i)
+                                                                    : std::log(value * (1 - rng.uniform(i))));
   backend_.upload(w.data, values.data());
 }
 

@@ -77,8 +77,7 @@ Tensor orthogonalised(Backend& backend, Arena& arena, Tensor x) {
 }  // namespace
 
 bool Optimizer::is_muon(const OptimizerOptions& options, const Weight& w) {
-  return options.muon && w.shape.rank() == 2 && w.name.find("embed_tokens") == std::string::npos &&
-         !w.name.starts_with("lm_head");
+  return options.muon && w.shape.rank() == 2 && !w.vocabulary;
 }
 
 Result<Optimizer> Optimizer::create(Backend& backend, const OptimizerOptions& options,

@@ -401,6 +401,27 @@ TEST(Init, HybridsBeginWithNormsThatChangeNothing) {
   EXPECT_LE(high, std::log(16.0F));
 }
 
+// Whatever an architecture calls its weights: of the original Qwen the embedding is transformer.wte.
+TEST(Optimizer, MuonTakesTheMatricesBetweenEmbeddingAndHead) {
+  const Json config = {{"model_type", "qwen"},    {"vocab_size", 64},       {"hidden_size", 16},
+                       {"intermediate_size", 48}, {"num_hidden_layers", 1}, {"num_attention_heads", 2},
+                       {"kv_channels", 8},        {"seq_length", 32},       {"max_position_embeddings", 32}};
+  auto made = make_model(config);
+  ASSERT_TRUE(made) << made.error().debug();
+  const auto backend = make_cpu_backend({.threads = 1, .isa = {}, .products = {}}).value();
+  WeightList list;
+  made->model->visit(list);
+  const Optimizer o = Optimizer::create(*backend, {.muon = true}, list.weights()).value();
+  std::map<std::string, int> states;  // AdamW has two a weight
+  for (const auto& [name, tensor] : o.state()) ++states[name.substr(2)];
+  EXPECT_EQ(states.at("transformer.wte.weight"), 2);
+  EXPECT_EQ(states.at("lm_head.weight"), 2);
+  EXPECT_EQ(states.at("transformer.ln_f.weight"), 2);
+  EXPECT_EQ(states.at("transformer.h.0.attn.c_attn.bias"), 2);
+  EXPECT_EQ(states.at("transformer.h.0.attn.c_attn.weight"), 1);
+  EXPECT_EQ(states.at("transformer.h.0.mlp.c_proj.weight"), 1);
+}
+
 // Of X = U S Vᵀ the update keeps U Vᵀ: every singular value comes near 1, whatever it was.
 TEST(Optimizer, MuonMakesUpdatesOrthogonal) {
   const auto backend = make_cpu_backend_f64().value();
