@@ -64,6 +64,8 @@ TEST(Calculator, PowersAndRemainders) {
           {"2^0.5", "1.414213562"},
           {"27^(1/3)", "3"},
           {"(-1)^1000001", "-1"},
+          {"(-1)^-9223372036854775808", "1"},
+          {"(-1)^0", "1"},
           {"(-1)^99999999999999999999", "-1"},
           {"1^99999999999999999999", "1"},
           {"17 % 5", "2"},
@@ -135,6 +137,10 @@ TEST(Calculator, ErrorsArePhrases) {
           {"1..2", "error: unexpected '.'"},
           {"9^9^9", "error: number too large"},
           {"1e601", "error: number too large"},
+          {"4^-9223372036854775808", "error: number too large"},
+          {"32^4611686018427387904", "error: number too large"},
+          {"1e-2147483648", "error: number too large"},
+          {"round(7.5, -9223372036854775808)", "error: round needs a small whole number of places"},
           {"round(1, 0.5)", "error: round needs a small whole number of places"}});
   EXPECT_EQ(answer(std::string(1001, '1')), "error: expression too long");
   EXPECT_EQ(answer(std::string(60, '(') + "1"), "error: too deeply nested");

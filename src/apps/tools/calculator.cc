@@ -26,6 +26,10 @@ Value checked(std::optional<Rational> value) {
   return *std::move(value);
 }
 
+bool within(int64_t n, int64_t limit) {
+  return -limit <= n && n <= limit;
+}
+
 // Signs that people and models write, as ASCII; everything else stays.
 std::string ascii(std::string_view text) {
   std::string out;
@@ -64,13 +68,15 @@ Value power(const Rational& base, const Rational& exponent) {
   }
   const std::optional<int64_t> n = exponent.num().small();
   const size_t bits = std::max(base.num().bits(), base.den().bits());
-  const bool unit = bits <= 1;  // 0, 1 and −1 have every power
-  if (!n || (!unit && static_cast<uint64_t>(std::abs(*n)) * (bits - 1) > Rational::kMaxBits)) {
-    if (!unit) return wrong("number too large");
-    const bool odd = !exponent.num().zero() && (exponent.num().limbs().front() & 1) != 0;
+  if (exponent.num().zero()) return Rational(1);
+  if (bits <= 1) {  // 0, 1 and −1 have every power
+    const bool odd = (exponent.num().limbs().front() & 1) != 0;
     return base.negative() && !odd ? -base : base;
   }
-  if (unit) return *n == 0 ? Rational(1) : base.negative() && *n % 2 == 0 ? -base : base;
+  // Bounded first: beyond that the product of the sizes could overflow.
+  if (!n || !within(*n, Rational::kMaxBits) ||
+      static_cast<uint64_t>(std::abs(*n)) * (bits - 1) > Rational::kMaxBits)
+    return wrong("number too large");
   Rational out(1), square = base;
   for (int64_t left = std::abs(*n); left > 0; left /= 2) {
     if (left % 2 != 0) {
@@ -107,7 +113,7 @@ Value call(const std::string& name, const std::vector<Rational>& args) {
     const std::optional<int64_t> places = args.size() == 1    ? 0
                                           : args[1].integer() ? args[1].num().small()
                                                               : std::nullopt;
-    if (!places || std::abs(*places) > kMaxPlaces) return wrong("round needs a small whole number of places");
+    if (!places || !within(*places, kMaxPlaces)) return wrong("round needs a small whole number of places");
     return checked(args[0].rounded(static_cast<int>(*places)));
   }
   if (name != "min" && name != "max") return wrong("unknown function " + name);

@@ -124,7 +124,7 @@ std::optional<Rational> Rational::parse(std::string_view decimal) {
     std::string_view digits = decimal.substr(e + 1);
     if (digits.starts_with('+')) digits.remove_prefix(1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), exponent);
-    if (error != std::errc() || std::abs(exponent) > kMaxExponent) return std::nullopt;
+    if (error != std::errc() || exponent < -kMaxExponent || exponent > kMaxExponent) return std::nullopt;
   }
   std::string digits(decimal.substr(0, e));
   if (const size_t point = digits.find('.'); point != digits.npos) {
