@@ -75,6 +75,16 @@ TEST_F(TrainTest, AFullRunLeavesAModelALogAReportAndACheckpoint) {
   EXPECT_EQ(answer.status, 0) << answer.err;
 }
 
+TEST_F(TrainTest, WithoutATerminalTheFirstAndTheLastStepAreSaid) {
+  const Ran ran = qw({"train", config("said", "")});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  EXPECT_NE(ran.err.find("step 1/12  loss"), ran.err.npos) << ran.err;
+  EXPECT_NE(ran.err.find("step 12/12  loss"), ran.err.npos) << ran.err;
+  EXPECT_EQ(ran.err.find("step 6/12"), ran.err.npos) << "more than one line a minute: " << ran.err;
+  EXPECT_EQ(ran.err.find('\r'), ran.err.npos);
+  EXPECT_EQ(qw({"train", config("quiet", ""), "--quiet"}).err, "");
+}
+
 TEST_F(TrainTest, KilledAndResumedItHasTheLossesOfAnUndisturbedRun) {
   const std::string more = "steps = 60\ncheckpoint_minutes = 0\n";
   std::string text = read_file(config("whole", more)).value();

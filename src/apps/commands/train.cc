@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 
 #include "apps/commands/commands.h"
@@ -52,24 +53,25 @@ std::string clock_text(double seconds) {
                    : fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-// The line that a person watches; on a terminal alone.
+// How far the run is: on a terminal a line that each step draws anew, elsewhere (nohup, a pipe) a line a
+// minute, and one at the first and the last step.
 class StepLine {
  public:
-  explicit StepLine(Console& console)
-      : console_(console), shown_(console.err_is_terminal() && !console.quiet) {}
+  explicit StepLine(Console& console) : console_(console), live_(console.err_is_terminal()) {}
   ~StepLine() { clear(); }
   StepLine(const StepLine&) = delete;
   StepLine& operator=(const StepLine&) = delete;
 
   void show(const train::RunProgress& p) {
-    if (!shown_) return;
-    console_.write_err("\r\x1b[K" +
-                       console_.text("ui.train.step", {{"step", p.last.step},
-                                                       {"steps", p.steps},
-                                                       {"loss", fmt::format("{:.4f}", p.last.loss)},
-                                                       {"speed", fmt::format("{:.0f}", p.tok_s)},
-                                                       {"left", clock_text(p.seconds_left)},
-                                                       {"memory", bytes_text(resident_bytes())}}));
+    if (console_.quiet || (!live_ && !due(p))) return;
+    const std::string text = console_.text("ui.train.step", {{"step", p.last.step},
+                                                             {"steps", p.steps},
+                                                             {"loss", fmt::format("{:.4f}", p.last.loss)},
+                                                             {"speed", fmt::format("{:.0f}", p.tok_s)},
+                                                             {"left", clock_text(p.seconds_left)},
+                                                             {"memory", bytes_text(resident_bytes())}});
+    if (!live_) return console_.note(text);
+    console_.write_err("\r\x1b[K" + text);
     drawn_ = true;
   }
   void clear() {
@@ -78,8 +80,18 @@ class StepLine {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
+  bool due(const train::RunProgress& p) {
+    const auto now = Clock::now();
+    if (said_ && p.last.step < p.steps && now - *said_ < std::chrono::minutes(1)) return false;
+    said_ = now;
+    return true;
+  }
+
   Console& console_;
-  bool shown_, drawn_ = false;
+  bool live_, drawn_ = false;
+  std::optional<Clock::time_point> said_;
 };
 
 Status say_plan(Program& program, const TrainSetup& s) {
