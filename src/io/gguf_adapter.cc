@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "core/arena.h"
+#include "io/encode.h"
 #include "io/gguf_export.h"
 #include "io/gguf_hybrid.h"
 #include "io/gguf_keys.h"
@@ -249,6 +250,10 @@ std::pair<std::vector<float>, std::vector<float>> factors_of(const Stack& stack,
   return {std::move(a), std::move(b)};
 }
 
+QuantFormat stored_format(QuantFormat format, int64_t columns) {
+  return columns % traits(format).block == 0 ? format : QuantFormat::f16;
+}
+
 }  // namespace
 
 Result<LoraAdapter> read_adapter(const fs::path& path, const Json& config,
@@ -261,7 +266,7 @@ Result<LoraAdapter> read_adapter(const fs::path& path, const Json& config,
 }
 
 Status write_gguf_adapter(const fs::path& file, const LoraAdapter& adapter, const Json& config,
-                          Backend& backend) {
+                          Backend& backend, QuantFormat format) {
   const double alpha = common_alpha(adapter);
   GgufMetadata metadata;
   metadata.text("general.architecture", gguf_architecture(config.value("model_type", "")));
@@ -276,15 +281,22 @@ Status write_gguf_adapter(const fs::path& file, const LoraAdapter& adapter, cons
     if (stack.experts)
       for (std::vector<int64_t>* shape : {&a, &b})
         shape->insert(shape->begin(), static_cast<int64_t>(stack.loras.size()));
-    plans.push_back({fmt::format("{}{}", name, kA), QuantFormat::f32, a});
-    plans.push_back({fmt::format("{}{}", name, kB), QuantFormat::f32, b});
+    plans.push_back({fmt::format("{}{}", name, kA), stored_format(format, a.back()), a});
+    plans.push_back({fmt::format("{}{}", name, kB), stored_format(format, b.back()), b});
   }
   QW_TRY(GgufWriter writer, GgufWriter::create(file, metadata, plans));
   size_t i = 0;
+  const auto put = [&](const std::vector<float>& values) -> Status {
+    const GgufTensorPlan& plan = plans[i];
+    std::vector<std::byte> bytes;
+    if (!encode(plan.format, values, bytes))
+      return fail("save.overflow", {{"tensor", plan.name}, {"format", traits(plan.format).name}});
+    return writer.write(i++, 0, bytes);
+  };
   for (const auto& [name, stack] : stacks) {
     const auto [a, b] = factors_of(stack, alpha, config, backend);
-    QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(a))));
-    QW_TRY(writer.write(i++, 0, std::as_bytes(std::span(b))));
+    QW_TRY(put(a));
+    QW_TRY(put(b));
   }
   return writer.finish();
 }

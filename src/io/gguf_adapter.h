@@ -17,9 +17,11 @@ Result<LoraAdapter> read_adapter(const std::filesystem::path& path, const Json& 
                                  const std::vector<Weight*>& weights, Backend& backend,
                                  bool trainable = false);
 
-// Tensors are F32. What alpha / r cannot say (ranks and alphas of single modules) goes into B. Errors:
-// gguf.cannot_hold (args key, found: an adapter on a head that is the embedding), file.write.
+// Tensors in `format` (f32, f16, bf16, q8_0), f16 where a row is no whole number of its blocks, as
+// llama.cpp's converter has it. What alpha / r cannot say (ranks and alphas of single modules) goes into B.
+// Errors: gguf.cannot_hold (args key, found: an adapter on a head that is the embedding), save.overflow
+// (tensor, format), file.write.
 Status write_gguf_adapter(const std::filesystem::path& file, const LoraAdapter& adapter, const Json& config,
-                          Backend& backend);
+                          Backend& backend, QuantFormat format = QuantFormat::f32);
 
 }  // namespace qw

@@ -108,6 +108,12 @@ TEST_F(Merge, AdaptersChangeTheirForm) {
   };
   EXPECT_EQ(answer(gguf), answer(peft));
   EXPECT_EQ(answer(back), answer(peft));
+  const std::string small = folder / "small.gguf";
+  const Ran q8 = qw({"merge", base, peft, small, "--to", "gguf-adapter", "--type", "q8_0", "--json"});
+  ASSERT_EQ(q8.status, 0) << q8.err;
+  EXPECT_EQ(q8.json()["type"], "q8_0");
+  EXPECT_LT(std::filesystem::file_size(small), std::filesystem::file_size(gguf));
+  EXPECT_EQ(answer(small).size(), 12U);
   EXPECT_EQ(qw({"merge", base, "-", folder / "x", "--to", "peft"}).status, 2);
   EXPECT_EQ(qw({"merge", base, peft, folder / "x", "--to", "peft", "--type", "f16"}).status, 2);
 }

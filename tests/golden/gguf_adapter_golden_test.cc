@@ -2,6 +2,8 @@
 // there (llama.cpp computes with them: docs/io.md).
 #include <unistd.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
 #include "golden/golden.h"
@@ -67,6 +69,51 @@ TEST_P(GgufAdapterGolden, ComesBackWithTheSameLogits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, GgufAdapterGolden, testing::ValuesIn(cases("adapters")), param_name);
+
+// The largest difference of two matrices, each times its scale, in parts of the largest number.
+double apart(Backend& backend, const Weight& a, double scale_a, const Weight& b, double scale_b) {
+  EXPECT_EQ(a.shape.str(), b.shape.str());
+  const Host<float> x = download(backend, a.data), y = download(backend, b.data);
+  double largest = 0, most = 0;
+  for (size_t i = 0; i < x.values.size(); ++i) {
+    const double v = static_cast<double>(x.values[i]) * scale_a;
+    largest = std::max(largest, std::abs(v));
+    most = std::max(most, std::abs(v - static_cast<double>(y.values[i]) * scale_b));
+  }
+  return largest == 0 ? most : most / largest;
+}
+
+TEST(GgufAdapter, ComesBackFromSmallerFormats) {
+  Base llama(data_folder() / "models" / "llama");
+  Backend& backend = llama.runner->backend();
+  const auto adapter = llama.read(data_folder() / "adapters" / "llama_patterns");
+  ASSERT_TRUE(adapter) << adapter.error().debug();
+  const fs::path file = fs::temp_directory_path() / fmt::format("qw_small_adapter_{}.gguf", ::getpid());
+  for (const QuantFormat format : {QuantFormat::f16, QuantFormat::q8_0}) {
+    ASSERT_TRUE(write_gguf_adapter(file, *adapter, llama.config, backend, format));
+    const auto stored = GgufFile::open(file);
+    ASSERT_TRUE(stored) << stored.error().debug();
+    int n = 0;
+    for (const auto& [name, tensor] : (*stored)->tensors()) {
+      const bool whole = tensor.shape.back() % traits(format).block == 0;
+      EXPECT_EQ(tensor.type->format, whole ? format : QuantFormat::f16) << name;
+      n += whole ? 1 : 0;
+    }
+    EXPECT_GT(n, 0);
+    const auto back = llama.read(file);
+    ASSERT_TRUE(back) << back.error().debug();
+    ASSERT_EQ(back->set->all().size(), adapter->set->all().size());
+    constexpr double kF16 = 1.0 / 2000, kQ8 = 1.0 / 250;  // half of a step: 2^-11, 1/254
+    for (const auto& [name, lora] : adapter->set->all()) {
+      const Lora& got = back->set->all().at(name);
+      EXPECT_LT(apart(backend, lora.a, 1, got.a, 1), format == QuantFormat::f16 ? kF16 : kQ8) << name;
+      EXPECT_LT(apart(backend, lora.b, lora.scale, got.b, got.scale),
+                format == QuantFormat::f16 || lora.b.cols() % 32 != 0 ? kF16 : kQ8)
+          << name;
+    }
+  }
+  fs::remove(file);
+}
 
 TEST(GgufAdapter, RefusesWhatIsNotForTheModel) {
   Base llama(data_folder() / "models" / "llama");

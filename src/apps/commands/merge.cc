@@ -56,9 +56,11 @@ Status report(Program& program, const Options& o, QuantFormat format, const std:
 }
 
 Result<int> write_adapter(Program& program, const Options& o, const OpenModel& open) {
-  QW_TRY(o.to == "peft" ? write_peft_adapter(o.out, *open.adapter, *open.backend)
-                        : write_gguf_adapter(o.out, *open.adapter, open.checkpoint.config, *open.backend));
-  QW_TRY(report(program, o, QuantFormat::f32, shapes_of(*open.adapter->set)));
+  const QuantFormat format = o.type ? *format_named(*o.type) : QuantFormat::f32;
+  QW_TRY(o.to == "peft"
+             ? write_peft_adapter(o.out, *open.adapter, *open.backend)
+             : write_gguf_adapter(o.out, *open.adapter, open.checkpoint.config, *open.backend, format));
+  QW_TRY(report(program, o, format, shapes_of(*open.adapter->set)));
   return kExitOk;
 }
 
@@ -92,9 +94,9 @@ Result<int> merge_command(Program& program, Args args) {
   QW_TRY(const bool go_on, program.parse(line, args));
   if (!go_on) return kExitOk;
   o.compute.mmap = true;  // weights pass through, a few rows at a time: they need not fit
-  if (o.type == "q8_0" && !to_gguf(o))
+  if (o.type == "q8_0" && !to_gguf(o) && o.to != "gguf-adapter")
     return fail("cli.only_with", {{"option", "--type q8_0"}, {"other", "--to gguf"}});
-  if (adapter_alone(o) && o.type)
+  if (o.to == "peft" && o.type)
     return fail("cli.exclusive", {{"option", "--type"}, {"other", "--to " + *o.to}});
   if (adapter_alone(o) && o.adapter == "-")
     return fail("cli.missing_argument", {{"shown", "ADAPTER"}, {"command", "merge"}});
