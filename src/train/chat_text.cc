@@ -7,8 +7,8 @@
 namespace qw::train {
 namespace {
 
-Result<ChatPrefixes> parse(const ChatRenderer& renderer, const Json& chat) {
-  return renderer.prefixes(chat.dump(-1, ' ', false, Json::error_handler_t::replace), LocalTime{});
+Result<ChatPrefixes> parse(const ChatView& view, const Json& chat) {
+  return view.renderer.prefixes(chat.dump(-1, ' ', false, Json::error_handler_t::replace), view.now);
 }
 
 using Spans = std::vector<std::pair<size_t, size_t>>;
@@ -62,20 +62,20 @@ size_t answer_begin(std::string_view prompt, std::string_view text) {
   return std::min(begin, prompt.rfind("<think>"));
 }
 
-Result<std::string> whole_chat(const ChatRenderer& renderer, const Json& chat) {
-  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+Result<std::string> whole_chat(const ChatView& view, const Json& chat) {
+  QW_TRY(ChatPrefixes prefixes, parse(view, chat));
   QW_TRY(Rendered whole, prefixes.render(chat["messages"].size(), false));
   return std::move(whole.text);
 }
 
-Result<std::string> chat_prompt(const ChatRenderer& renderer, const Json& chat, size_t index) {
-  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+Result<std::string> chat_prompt(const ChatView& view, const Json& chat, size_t index) {
+  QW_TRY(ChatPrefixes prefixes, parse(view, chat));
   QW_TRY(Rendered prompt, prefixes.render(index, true));
   return std::move(prompt.text);
 }
 
-Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& renderer, const Json& chat) {
-  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatView& view, const Json& chat) {
+  QW_TRY(ChatPrefixes prefixes, parse(view, chat));
   const Json& messages = chat["messages"];
   QW_TRY(const Rendered whole, prefixes.render(messages.size(), false));
   if (!whole.generation.empty()) return std::vector<std::vector<ChatPart>>{cut(whole.text, whole.generation)};
@@ -96,8 +96,8 @@ Result<std::vector<std::vector<ChatPart>>> chat_texts(const ChatRenderer& render
   return out;
 }
 
-Result<std::vector<ChatPart>> answer_parts(const ChatRenderer& renderer, const Json& chat, size_t first) {
-  QW_TRY(ChatPrefixes prefixes, parse(renderer, chat));
+Result<std::vector<ChatPart>> answer_parts(const ChatView& view, const Json& chat, size_t first) {
+  QW_TRY(ChatPrefixes prefixes, parse(view, chat));
   const Json& messages = chat["messages"];
   QW_TRY(const Rendered whole, prefixes.render(messages.size(), false));
   QW_TRY(const std::vector<Turn> turns, turns_from(prefixes, messages, first, whole.text));

@@ -90,6 +90,11 @@ std::optional<Json> checkpoint_state(const fs::path& folder, int64_t step) {
   return state.is_object() ? std::optional(state) : std::nullopt;
 }
 
+Json checkpoint_config(const fs::path& checkpoint) {
+  const Result<Json> saved = parse_json_file(checkpoint / kState);
+  return saved && saved->is_object() ? saved->value("config", Json()) : Json();
+}
+
 void forget_checkpoints_after(const fs::path& folder, int64_t step) {
   std::error_code ec;
   for (const fs::path& path : checkpoints(folder))

@@ -21,6 +21,9 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 // Trainer::state() of the checkpoint of `step` in `folder`; none where it is not there.
 std::optional<Json> checkpoint_state(const std::filesystem::path& folder, int64_t step);
 
+// What save_checkpoint() was given as `config`; null where it cannot be read.
+Json checkpoint_config(const std::filesystem::path& checkpoint);
+
 // Removes the checkpoints of steps after `step`: what a resumed run does again counts alone.
 void forget_checkpoints_after(const std::filesystem::path& folder, int64_t step);
 

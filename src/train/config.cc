@@ -58,6 +58,7 @@ std::vector<Key> keys_of(TrainConfig& c) {
       {"teacher", &c.teacher, Words{}},
       {"data", &c.data, Texts{}},
       {"eval_data", &c.eval_data, Texts{}},
+      {"date", &c.date, Words{}},
       {"seq_len", &c.seq_len, Whole{2, kMaxInt32}},
       {"batch_size", &c.batch_size, from1},
       {"grad_accum", &c.grad_accum, Whole{1, kMaxAccum}},
@@ -276,6 +277,7 @@ const std::set<std::string, std::less<>>& free_keys() {
   static const std::set<std::string, std::less<>> kFree = {"out", "threads", "checkpoint_minutes",
                                                            "keep_checkpoints", "eval_every", "eval_data",
                                                            "early_stop", "save_dtype", "steps", "epochs",
+                                                           "date",  // what it changes is in the data
                                                            // Against a loss that is no finite number
                                                            "lr", "min_lr", "warmup_steps", "precision"};
   return kFree;

@@ -38,6 +38,7 @@ struct DistillOptions {
 struct TrainConfig {
   std::string model, init = "pretrained", out, task = "pretrain", method = "full", adapter, teacher;
   std::vector<std::string> data, eval_data;
+  std::string date;  // what templates take for the day: "2026-01-02"; "": that of the run's begin
   int seq_len = 512, batch_size = 8, grad_accum = 1;
   int64_t steps = 0;
   double epochs = 1.0;

@@ -81,6 +81,7 @@ class Reader {
   }
 
  private:
+  ChatView view() const { return {*parts_.renderer, parts_.now}; }
   std::vector<int32_t> encode(const std::string& text) const { return parts_.tokenizer.encode(text); }
 
   // Behind the answer's last special token ("<|im_end|>") may come white space that no model is asked for.
@@ -107,12 +108,12 @@ class Reader {
 
   Result<std::vector<Encoded>> chat(const Json& json) const {
     if (config_.task == "pretrain") {
-      QW_TRY(const std::string text, whole_chat(*parts_.renderer, json));
+      QW_TRY(const std::string text, whole_chat(view(), json));
       Encoded whole;
       whole.add(encode(text), true);
       return std::vector{std::move(whole)};
     }
-    QW_TRY(const auto texts, chat_texts(*parts_.renderer, json));
+    QW_TRY(const auto texts, chat_texts(view(), json));
     std::vector<Encoded> out;
     for (const std::vector<ChatPart>& parts : texts) out.push_back(encode_parts(parts));
     return out;
@@ -123,7 +124,7 @@ class Reader {
     const Json& messages = json["messages"];
     size_t index = messages.size();
     while (index > 0 && messages[index - 1].value("role", "") == "assistant") --index;
-    QW_TRY(const std::string text, chat_prompt(*parts_.renderer, json, index));
+    QW_TRY(const std::string text, chat_prompt(view(), json, index));
     Encoded out;
     out.add(encode(text), false);
     // Cut, it would no longer ask for an answer.
@@ -144,7 +145,7 @@ class Reader {
     }
     QW_TRY(check_chat(chat));
     // Only the answer is compared, whatever was said before it.
-    QW_TRY(const auto parts, answer_parts(*parts_.renderer, chat, json["messages"].size()));
+    QW_TRY(const auto parts, answer_parts(view(), chat, json["messages"].size()));
     return encode_parts(parts);
   }
 

@@ -52,6 +52,7 @@ struct DataParts {
   const Tokenizer& tokenizer;
   const ChatRenderer* renderer = nullptr;  // null: the model has no chat template
   int threads = 1;
+  LocalTime now = {};  // what templates take for the time: of the whole run, that it can be resumed
 };
 
 struct DataReport {

@@ -1,6 +1,6 @@
-// Random weights to begin with, as the model says of each (Weight::init), which is as transformers makes them:
-// matrices from N(0, initializer_range), norms that change nothing, biases 0. The numbers of a weight depend
-// on the seed and its name alone. Test: tests/train/trainer_test.cc
+// Random weights to begin with, as the model says of each (Weight::init), which is as transformers makes
+// them: matrices from N(0, initializer_range), norms that change nothing, biases 0. The numbers of a weight
+// depend on the seed and its name alone. Test: tests/train/trainer_test.cc
 #pragma once
 
 #include <optional>

@@ -221,6 +221,30 @@ TEST(Eval, ATornHeaderIsWrittenAnewAndAnotherFileIsLeftAlone) {
   EXPECT_EQ(read_file(notes).value(), "one line of mine");
 }
 
+TEST(Eval, ARunThatIsTakenUpKeepsItsDate) {
+  const TempFolder folder;
+  const std::string tasks = folder.file(
+      "t.jsonl",
+      lines({{{"kind", "exact"}, {"messages", user("a")}, {"answers", {"x"}}, {"max_tokens", 2}}}));
+  const std::string old = folder.file("old.jinja",
+                                      "{% if strftime_now('%Y-%m-%d') == '2001-02-03' %}"
+                                      "{{ raise_exception('long ago') }}{% endif %}a");
+  const std::vector<std::string> args = {"eval",       kModel, tasks, "--out", folder / "r.jsonl",
+                                         "--template", old};
+  ASSERT_EQ(qw(args).status, 0);
+  std::vector<Json> results = read_lines(folder / "r.jsonl");
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_FALSE(results[1].contains("error")) << results[1];
+  ASSERT_EQ(results[0].at("date").get<std::string>().size(), 10U);
+  results[0]["date"] = "2001-02-03";
+  std::ofstream(folder / "r.jsonl") << to_json_line(results[0]) << "\n";
+  ASSERT_EQ(qw(args).status, 0);
+  results = read_lines(folder / "r.jsonl");
+  ASSERT_EQ(results.size(), 2U);
+  EXPECT_EQ(results[0].at("date"), "2001-02-03");
+  EXPECT_NE(results[1].value("error", "").find("long ago"), std::string::npos) << results[1];
+}
+
 TEST(Eval, ATemplateOfTheSameNameIsAnotherRunWhenItChanged) {
   const TempFolder folder;
   const std::string tasks =

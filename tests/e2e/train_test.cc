@@ -130,6 +130,29 @@ TEST_F(TrainTest, WithoutACheckpointARunBeginsAnewButForItsResult) {
   EXPECT_EQ(read_file(out("anew") + "/log.jsonl").value(), logged);
 }
 
+TEST_F(TrainTest, AResumedRunKeepsItsDate) {
+  const std::string text = read_file(config("date", "date = \"2001-02-03\"\n")).value();
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string t = text;
+    return folder.file("d.toml", t.replace(t.find(from), from.size(), to));
+  };
+  const auto date_at = [&](const std::string& step) {
+    return parse_json_file(out("date") + "/checkpoints/step-" + step + "/state.json")
+        .value()
+        .at("config")
+        .at("date")
+        .get<std::string>();
+  };
+  const Ran bad = qw({"train", with("2001-02-03", "tomorrow")});
+  EXPECT_EQ(bad.status, 1);
+  EXPECT_NE(bad.err.find("tomorrow"), bad.err.npos) << bad.err;
+  ASSERT_EQ(qw({"train", with("steps = 12", "steps = 3")}).status, 0);
+  EXPECT_EQ(date_at("00000003"), "2001-02-03");
+  const Ran resumed = qw({"train", with("date = \"2001-02-03\"", ""), "--resume"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  EXPECT_EQ(date_at("00000012"), "2001-02-03");
+}
+
 TEST_F(TrainTest, ARunThatStoppedEarlyStaysStopped) {
   const std::string text =
       read_file(config("early", "eval_every = 1\nearly_stop = 2\neval_data = [\"" + data + "\"]\n")).value();

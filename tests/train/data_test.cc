@@ -28,7 +28,7 @@ struct DataTest : testing::Test {
   }
   Result<Dataset> read(const std::string& name, const std::string& text) {
     report = {};
-    return read_dataset({file(name, text)}, config, {tokenizer, &renderer, 2}, report);
+    return read_dataset({file(name, text)}, config, {tokenizer, &renderer, 2, now}, report);
   }
   // The documents as text, targets in [brackets].
   std::vector<std::string> shown(const Dataset& d) const {
@@ -48,6 +48,7 @@ struct DataTest : testing::Test {
 
   fs::path folder;
   TrainConfig config;
+  LocalTime now;
   Tokenizer tokenizer = Tokenizer::from_folder(QW_SOURCE_DIR "/tests/golden/data/tokenizer").value();
   ChatRenderer renderer = ChatRenderer::create(tokenizer.chat_templates(), tokenizer.named_tokens()).value();
   DataReport report;
@@ -147,6 +148,21 @@ TEST_F(DataTest, AnAnswerIsLearntBehindASpecialTokenToo) {
       read("a.jsonl", R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
   ASSERT_TRUE(d) << d.error().debug();
   EXPECT_EQ(shown(*d), Texts{"user:a<|im_end|>\nassistant:[<|vision_start|>t<|vision_end|>b]<|im_end|>\n"});
+}
+
+TEST_F(DataTest, TemplatesWriteTheDateOfTheRun) {
+  renderer = ChatRenderer::create({{"default",
+                                    "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}\n{{ m.role }}:"
+                                    "{{ m.content }}{% endfor %}"
+                                    "{% if add_generation_prompt %}\nassistant:{% endif %}"}},
+                                  {})
+                 .value();
+  config.task = "sft";
+  now = LocalTime::parse("2026-01-02").value();
+  const auto d =
+      read("a.jsonl", R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
+  ASSERT_TRUE(d) << d.error().debug();
+  EXPECT_EQ(shown(*d), Texts{"2026-01-02\nuser:a\nassistant:[b]"});
 }
 
 TEST_F(DataTest, TextsAreLearntWholeAndSplit) {

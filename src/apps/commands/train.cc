@@ -136,6 +136,18 @@ Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, 
   return {};
 }
 
+// What templates take for the day: a run that is taken up keeps the day of its begin.
+std::string date_of(const TrainConfig& config, bool resume) {
+  if (!config.date.empty()) return config.date;
+  if (const auto newest = train::newest_checkpoint(std::filesystem::path(config.out) / "checkpoints");
+      resume && newest) {
+    const Json saved = train::checkpoint_config(*newest);
+    const auto date = saved.find("date");
+    if (date != saved.end() && date->is_string()) return date->get<std::string>();
+  }
+  return LocalTime::now().format("%Y-%m-%d");
+}
+
 Result<int> train_now(Program& program, const TrainConfig& config, const train::RunFolder& folder,
                       TrainSetup& s) {
   Console& console = program.console();
@@ -191,8 +203,9 @@ Result<int> train_command(Program& program, Args args) {
   }
   if (!file) return fail("cli.missing_argument", {{"shown", "CONFIG.toml"}, {"command", line.name()}});
   QW_TRY(const std::string text, read_input(*file));
-  QW_TRY(const TrainConfig config, train::parse_config(text, *file));
+  QW_TRY(TrainConfig config, train::parse_config(text, *file));
   for (Error& unread : train::unread_keys(config)) program.console().warn(unread.with("file", *file));
+  config.date = date_of(config, resume);
   if (dry_run) {
     QW_TRY(const auto setup, open_training(program, config));
     QW_TRY(say_plan(program, *setup));

@@ -69,6 +69,7 @@ Result<Json> header_of(Program& program, const EvalFlags& flags, const OpenModel
         {{"file", std::filesystem::path(file.name).filename().string()}, {"sha256", file.sha256}});
   return Json{{"t", "eval"},
               {"qw", Program::version()},
+              {"date", LocalTime::now().format("%Y-%m-%d")},
               {"model", std::move(model)},
               {"tasks", std::move(tasks)},
               {"options",
@@ -168,11 +169,13 @@ Result<int> eval_command(Program& program, Args args) {
   QW_TRY(const DType kv, flags.compute.kv_dtype(DType::f16));
   QW_TRY(const std::vector<eval::TaskFile> files, read_all_tasks(console, flags));
   QW_TRY(OpenModel open, open_model(program, flags.model, flags.compute));
-  QW_TRY(const Json header, header_of(program, flags, open, files, kv));
+  QW_TRY(Json header, header_of(program, flags, open, files, kv));
   std::optional<eval::ResultFile> out;
   if (flags.out) {
     QW_TRY(out, eval::ResultFile::open(*flags.out, header));
+    if (!out->date().empty()) header["date"] = out->date();
   }
+  QW_TRY(const LocalTime now, LocalTime::parse(header.at("date").get<std::string>()));
   Run run(std::move(out), files);
   if (run.n_taken_up() > 0) console.note(console.text("eval.taken_up", {{"items", run.n_taken_up()}}));
 
@@ -193,7 +196,8 @@ Result<int> eval_command(Program& program, Args args) {
     const eval::EvalOptions options{
         .max_tokens = static_cast<int>(flags.max_tokens.value_or(eval::EvalOptions{}.max_tokens)),
         .batch = static_cast<int>(flags.batch.value_or(eval::EvalOptions{}.batch)),
-        .kv = kv};
+        .kv = kv,
+        .now = now};
     eval::Evaluator evaluator(console, open, renderer ? &*renderer : nullptr, options,
                               [&](const eval::Item& item, Json result) -> Status {
                                 progress.set(++done, run.n_items());

@@ -110,7 +110,7 @@ Result<Evaluator::Prompt> Evaluator::prompt_of(const Item& item) const {
   QW_TRY(const std::string rendered_from,
          apps::answer_object(object.dump(-1, ' ', false, Json::error_handler_t::replace), item.file,
                              {.no_think = true, .kwargs = {}}));
-  QW_TRY(const Rendered rendered, renderer_->render_json(rendered_from, LocalTime::now()));
+  QW_TRY(const Rendered rendered, renderer_->render_json(rendered_from, options_.now));
   return Prompt{open_.tokenizer->encode(rendered.text), prompt_opens_reasoning(rendered.text)};
 }
 

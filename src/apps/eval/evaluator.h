@@ -21,6 +21,7 @@ struct EvalOptions {
   int max_tokens = 128;  // of an answer whose item and task file do not say
   int batch = 16;        // answers generated at once
   DType kv = DType::f16;
+  LocalTime now = {};  // what templates take for the time: of the whole run, that it can be taken up
 };
 
 // One result: the members that stand behind id, kind, skill and language.

@@ -144,9 +144,12 @@ Result<ResultFile> ResultFile::open(const std::string& file, const Json& header)
       if (!line || !line->is_object() || !line->contains(key) || line->at(key) != header.at(key))
         return fail("eval.other_run", {{"file", file}});
     headed = true;
+    out.date_ = member(*line, "date");
   }
   if (whole < content.size()) QW_TRY(chat::cut(out.fd_, whole, file));
-  if (!headed) QW_TRY(out.append(header));
+  if (headed) return out;
+  QW_TRY(out.append(header));
+  out.date_ = member(header, "date");
   return out;
 }
 

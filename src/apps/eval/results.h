@@ -43,6 +43,8 @@ class ResultFile {
   // Makes the file, or takes up one whose header names the same model and tasks; a torn last line (of the
   // header too) is cut off. Errors: eval.other_run, eval.in_use (args file), file.open, file.write.
   static Result<ResultFile> open(const std::string& file, const Json& header);
+  // The day that its header names ("2026-01-02"): that on which the run began; "" where it names none.
+  const std::string& date() const { return date_; }
   // The results that were there.
   const std::vector<Json>& found() const { return found_; }
   // Errors: file.write.
@@ -53,6 +55,7 @@ class ResultFile {
 
   std::string file_;
   Descriptor fd_;
+  std::string date_;
   std::vector<Json> found_;
 };
 

@@ -194,11 +194,12 @@ Status open_other(TrainSetup& s, Program& program, const TrainConfig& config) {
 Status read_data(TrainSetup& s, Program& program, const TrainConfig& config,
                  const std::vector<std::string>& files, const char* label, train::Dataset& to) {
   Console& console = program.console();
+  QW_TRY(const LocalTime now, LocalTime::parse(config.date));
   train::DataReport report;
   {
     Progress progress(console, console.text(label));
     const train::DataParts parts{*s.tokenizer, s.renderer ? &*s.renderer : nullptr,
-                                 threads_of(program, config)};
+                                 threads_of(program, config), now};
     QW_TRY(to, train::read_dataset(files, config, parts, report, [&](int64_t done, int64_t total) {
              progress.set(done >> 20, total >> 20);
            }));
