@@ -247,6 +247,17 @@ TEST_F(TrainTest, AnAdapterGoesOnOverItsOwnModelOnly) {
   const std::string toml = folder.file("l.toml", text);
   ASSERT_EQ(qw({"train", toml}).status, 0);
   EXPECT_EQ(qw({"train", toml, "--resume"}).status, 0);
+  // One number of the last matrix of the file, in its last row; a norm of 32 numbers stands behind it.
+  const std::string weights = read_file(model / "model.safetensors").value();
+  std::string touched = weights;
+  char& byte = touched[touched.size() - 32 * sizeof(float) - 2];
+  byte = static_cast<char>(byte ^ 1);
+  std::ofstream(model / "model.safetensors", std::ios::binary) << touched;
+  const Ran one = qw({"train", toml, "--resume"});
+  EXPECT_EQ(one.status, 1);
+  EXPECT_NE(one.err.find("below the adapter"), one.err.npos) << one.err;
+  std::ofstream(model / "model.safetensors", std::ios::binary) << weights;
+  EXPECT_EQ(qw({"train", toml, "--resume"}).status, 0);
   // Another model of the same shape in its place: one step of training away.
   ASSERT_EQ(qw({"train", config("other", "")}).status, 0);
   fs::copy(out("other") + "/model.safetensors", model / "model.safetensors",
