@@ -1,5 +1,6 @@
-// What a model writes, any bytes: parsed whole and cut in pieces (whose lengths are taken from the input's
-// first bytes), the events are the same, and nothing but newlines is lost.
+// What a model writes, any bytes: parsed whole and cut in pieces (whose lengths, like the options, are taken
+// from the input's first bytes), the events are the same; reasoning and answer are those of an OutputParser
+// alone, of whose answer nothing but newlines is lost.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -18,8 +19,14 @@ constexpr std::string_view kTools =
 
 struct Seen {
   std::string events;  // with kinds, texts joined
-  std::string all;     // without newlines
+  std::string reasoning;
+  std::string answer;  // without newlines
 };
+
+void add_without_newlines(std::string& to, std::string_view text) {
+  for (const char c : text)
+    if (c != '\n') to += c;
+}
 
 void add(Seen& seen, const std::vector<qw::OutputEvent>& events, Kind& last) {
   for (const qw::OutputEvent& e : events) {
@@ -27,13 +34,15 @@ void add(Seen& seen, const std::vector<qw::OutputEvent>& events, Kind& last) {
     if (!joins) seen.events += "\n" + std::to_string(static_cast<int>(e.kind)) + ":";
     last = e.kind;
     seen.events += e.text + e.call.name + e.call.arguments + e.call.raw;
-    for (const char c : e.kind == Kind::tool_call ? e.call.raw : e.text)
-      if (c != '\n') seen.all += c;
+    if (e.kind == Kind::reasoning)
+      seen.reasoning += e.text;
+    else
+      add_without_newlines(seen.answer, e.kind == Kind::tool_call ? e.call.raw : e.text);
   }
 }
 
-Seen parse(std::string_view text, std::string_view cuts) {
-  qw::OutputEventParser parser({.reasoning = false}, qw::ToolTypes(kTools));
+Seen parse(std::string_view text, std::string_view cuts, const qw::OutputOptions& options) {
+  qw::OutputEventParser parser(options, qw::ToolTypes(kTools));
   Seen seen;
   Kind last = Kind::tool_call;
   for (size_t i = 0; !text.empty(); ++i) {
@@ -45,16 +54,27 @@ Seen parse(std::string_view text, std::string_view cuts) {
   return seen;
 }
 
+// By the bits of the first byte that no length takes.
+qw::OutputOptions options_of(std::string_view cuts) {
+  const int bits = cuts.empty() ? 0 : cuts[0];
+  qw::OutputOptions out{.reasoning = (bits & 16) != 0, .starts_in_reasoning = (bits & 32) != 0};
+  if ((bits & 64) != 0) out.stop = {"stop", "\"}", "\n<tool"};
+  return out;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::string_view cuts = input.substr(0, std::min<size_t>(size, 8)), text = input.substr(cuts.size());
-  const Seen whole = parse(text, {}), cut = parse(text, cuts);
+  const qw::OutputOptions options = options_of(cuts);
+  const Seen whole = parse(text, {}, options), cut = parse(text, cuts, options);
   QW_CHECK(whole.events == cut.events, "a cut changes the events");
+  qw::OutputParser alone(options);
+  const qw::OutputDelta said = alone.push(text), last = alone.finish();
+  QW_CHECK(whole.reasoning == said.reasoning + last.reasoning, "the reasoning is another");
   std::string expected;
-  for (const char c : text)
-    if (c != '\n') expected += c;
-  QW_CHECK(whole.all == expected, "something is lost");
+  add_without_newlines(expected, said.text + last.text);
+  QW_CHECK(whole.answer == expected, "something is lost");
   return 0;
 }

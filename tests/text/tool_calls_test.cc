@@ -44,8 +44,9 @@ void join(std::vector<OutputEvent>& to, const std::vector<OutputEvent>& more) {
   }
 }
 
-std::vector<OutputEvent> parse(std::string_view text, size_t piece, std::mt19937* rng = nullptr) {
-  OutputEventParser parser({}, ToolTypes(kTools));
+std::vector<OutputEvent> parse(std::string_view text, size_t piece, std::mt19937* rng = nullptr,
+                               const OutputOptions& options = {}) {
+  OutputEventParser parser(options, ToolTypes(kTools));
   std::vector<OutputEvent> out;
   while (!text.empty()) {
     const size_t n = std::min(text.size(), rng != nullptr ? (*rng)() % 9 : piece);
@@ -201,12 +202,10 @@ std::string without_newlines(std::string s) {
   return s;
 }
 
-// Random streams of the pieces that matter: any cut gives the same events, nothing is lost but newlines, and
-// no text holds an opening tag.
-TEST(ToolCalls, AnySplitGivesTheSame) {
+// A random stream of the pieces that matter, of which some begin with a reasoning block.
+std::string random_stream(std::mt19937& rng) {
   const std::string kWhole =
       "\n<tool_call>\n{\"name\": \"h\", \"arguments\": {\"x\": \"</tool_call>\"}}\n</tool_call>";
-  std::mt19937 rng(31);
   const std::string pool[] = {"<tool_call>",
                               "</tool_call>",
                               "{\"name\": \"f\"",
@@ -224,30 +223,77 @@ TEST(ToolCalls, AnySplitGivesTheSame) {
                               "tool_call>",
                               "</",
                               "{\"name\":\"g\"}",
+                              "<think>",
+                              "</think>",
+                              "think>",
+                              "stop",
+                              "st",
                               "\u00E9",
                               " "};
-  int calls = 0, malformed = 0;
+  const std::string begins[] = {
+      "x", "", "\n ", "<think>", "<think>\nhm <tool_call>\n</think>\n\n", "a\n</think>\n"};
+  std::string text = begins[rng() % std::size(begins)];
+  for (size_t n = rng() % 16; n > 0; --n) {
+    text += pool[rng() % std::size(pool)];
+    if (rng() % 8 == 0) text += kWhole;
+  }
+  return text;
+}
+
+OutputOptions random_options(std::mt19937& rng) {
+  OutputOptions options{.reasoning = rng() % 5 != 0, .starts_in_reasoning = rng() % 4 == 0};
+  for (const char* stop : {"stop", "\"}", "</tool_call>a", "\n<tool", "\n\n", "</think>"})
+    if (rng() % 8 == 0) options.stop.emplace_back(stop);
+  return options;
+}
+
+// Any cut gives the same events; reasoning and answer are those of an OutputParser alone, of whose answer
+// nothing is lost but newlines; and no text holds an opening tag.
+TEST(ToolCalls, AnySplitGivesTheSame) {
+  std::mt19937 rng(31);
+  int calls = 0, malformed = 0, behind_reasoning = 0, before_stop = 0;
   for (int i = 0; i < 30000; ++i) {
-    std::string text = "x";  // so that no reasoning begins
-    for (size_t n = rng() % 16; n > 0; --n) {
-      text += pool[rng() % std::size(pool)];
-      if (rng() % 8 == 0) text += kWhole;
-    }
-    const auto whole = parse(text, text.size() + 1);
+    const std::string text = random_stream(rng);
+    const OutputOptions options = random_options(rng);
+    const auto whole = parse(text, text.size() + 1, nullptr, options);
     const std::string expected = described(whole);
-    ASSERT_EQ(described(parse(text, 1)), expected) << text;
-    for (int cut = 0; cut < 3; ++cut) ASSERT_EQ(described(parse(text, 0, &rng)), expected) << text;
-    std::string joined;
+    ASSERT_EQ(described(parse(text, 1, nullptr, options)), expected) << text;
+    for (int cut = 0; cut < 3; ++cut) ASSERT_EQ(described(parse(text, 0, &rng, options)), expected) << text;
+    OutputParser alone(options);
+    const OutputDelta said = alone.push(text);
+    const OutputDelta last = alone.finish();
+    std::string reasoning, answer;
+    int own = 0;
     for (const OutputEvent& e : whole) {
-      joined += e.kind == Kind::tool_call ? e.call.raw : e.text;
-      calls += e.kind == Kind::tool_call ? 1 : 0;
+      (e.kind == Kind::reasoning ? reasoning : answer) += e.kind == Kind::tool_call ? e.call.raw : e.text;
+      own += e.kind == Kind::tool_call ? 1 : 0;
       malformed += e.kind == Kind::malformed_call ? 1 : 0;
       ASSERT_TRUE(e.kind != Kind::text || e.text.find("<tool_call>") == e.text.npos) << text;
     }
-    ASSERT_EQ(without_newlines(joined), without_newlines(text));
+    ASSERT_EQ(reasoning, said.reasoning + last.reasoning) << text;
+    ASSERT_EQ(without_newlines(answer), without_newlines(said.text + last.text)) << text;
+    calls += own;
+    behind_reasoning += own > 0 && !reasoning.empty() ? 1 : 0;
+    before_stop += own > 0 && alone.stopped() ? 1 : 0;
   }
   EXPECT_GT(calls, 1000);
   EXPECT_GT(malformed, 1000);
+  EXPECT_GT(behind_reasoning, 300);
+  EXPECT_GT(before_stop, 50);
+}
+
+TEST(ToolCalls, AStopStringEndsACallThatIsOpen) {
+  const std::string call = "<tool_call>\n{\"name\": \"a\"}\n</tool_call>";
+  const auto seen = [&](const std::string& text, const std::string& stop) {
+    const auto events = parse(text, 1, nullptr, {.stop = {stop}});
+    EXPECT_EQ(described(events), described(parse(text, 1000, nullptr, {.stop = {stop}})));
+    return described(events);
+  };
+  EXPECT_EQ(seen("<think>\nstop\n</think>\n\n" + call + "\nb stop c", "stop"),
+            "reasoning:stop\ncall:a{}|" + call + "\ntext:b \n");
+  EXPECT_EQ(seen("x\n<tool_call>\n{\"name\": \"stop\"}\n</tool_call>", "stop"),
+            "text:x\n\nmalformed:<tool_call>\n{\"name\": \"\n");
+  EXPECT_EQ(seen("x" + call + "y", "\n</tool_call>"), "text:x\ncall:a{}|<tool_call>\n{\"name\": \"a\"}\n");
 }
 
 }  // namespace
