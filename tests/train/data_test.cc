@@ -152,9 +152,9 @@ TEST_F(DataTest, AnAnswerIsLearntBehindASpecialTokenToo) {
 
 TEST_F(DataTest, TemplatesWriteTheDateOfTheRun) {
   renderer = ChatRenderer::create({{"default",
-                                    "{{ strftime_now('%Y-%m-%d') }}{% for m in messages %}\n{{ m.role }}:"
-                                    "{{ m.content }}{% endfor %}"
-                                    "{% if add_generation_prompt %}\nassistant:{% endif %}"}},
+                                    "{{ strftime_now('%Y-%m-%d') }};{% for m in messages %}{{ m.role }}:"
+                                    "{{ m.content }};{% endfor %}"
+                                    "{% if add_generation_prompt %}assistant:{% endif %}"}},
                                   {})
                  .value();
   config.task = "sft";
@@ -162,7 +162,7 @@ TEST_F(DataTest, TemplatesWriteTheDateOfTheRun) {
   const auto d =
       read("a.jsonl", R"({"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]})");
   ASSERT_TRUE(d) << d.error().debug();
-  EXPECT_EQ(shown(*d), Texts{"2026-01-02\nuser:a\nassistant:[b]"});
+  EXPECT_EQ(shown(*d), Texts{"2026-01-02;user:a;assistant:[b;]"});
 }
 
 TEST_F(DataTest, TextsAreLearntWholeAndSplit) {
