@@ -34,12 +34,11 @@ Result<std::shared_ptr<Model>> load_draft(const Checkpoint& checkpoint, const Mo
   return std::shared_ptr<Model>(std::move(loaded.model));
 }
 
-// Quantised folders are packed into memory, whatever is wished.
+}  // namespace
+
 bool may_map(const ModelFlags& flags, const Checkpoint& checkpoint) {
   return flags.mmap && checkpoint.quantisation.empty();
 }
-
-}  // namespace
 
 hub::FileLock use_stored(const std::filesystem::path& path) {
   const auto home = qw_home();

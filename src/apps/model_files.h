@@ -54,6 +54,9 @@ struct OpenModel {
 // use. Where that cannot be had (a store that is only readable) nothing happens.
 hub::FileLock use_stored(const std::filesystem::path& path);
 
+// Whether --mmap is asked for and helps: quantised folders are packed into memory, whatever is wished.
+bool may_map(const ModelFlags& flags, const Checkpoint& checkpoint);
+
 struct OpenOptions {
   bool tokenizer = true;                 // else none is read
   bool tokenizer_may_be_absent = false;  // then a warning says so

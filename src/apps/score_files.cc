@@ -21,7 +21,7 @@ Result<OpenScorer> open_scorer(Program& program, std::string_view model, const M
     return out;
   }
   out.in_use = use_stored(path);
-  if (!flags.mmap) QW_TRY(check_weights_fit(checkpoint));
+  if (!may_map(flags, checkpoint)) QW_TRY(check_weights_fit(checkpoint));
   const Progress progress(program.console(), program.console().text("ui.loading", {{"file", path.string()}}));
   QW_TRY(out.backend, make_cpu_backend({.threads = program.threads(), .isa = {}}));
   out.checkpoint = std::move(checkpoint);
