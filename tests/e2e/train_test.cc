@@ -429,6 +429,34 @@ TEST_F(TrainTest, AModelThatCameAsOneFileBecomesOne) {
   EXPECT_NE(quantised.err.find("qlora"), quantised.err.npos) << quantised.err;
 }
 
+// Over quantised weights as they stand in memory, and over a folder of the floats that they stand for.
+TEST_F(TrainTest, AnAdapterLearnsOverQuantisedWeightsAsOverTheirFloats) {
+  const std::string packed = folder / "q.gguf", floats = folder / "floats";
+  for (const char* type : {"q8_0", "q4_0"}) {
+    fs::remove_all(packed);
+    fs::remove_all(floats);
+    ASSERT_EQ(qw({"convert", kModels + "qwen3_tied", packed, "--type", type}).status, 0);
+    ASSERT_EQ(qw({"convert", packed, floats, "--to", "hf", "--type", "f32"}).status, 0);
+    const auto learn = [&](const std::string& name, const std::string& method, const std::string& model) {
+      const std::string from = kModels + "qwen3_tied";
+      std::string text =
+          read_file(config(name, "precision = \"f32\"\nmethod = \"" + method + "\"\n[lora]\nrank = 4\n"))
+              .value();
+      const Ran ran =
+          qw({"train", folder.file(name + ".toml", text.replace(text.find(from), from.size(), model))});
+      EXPECT_EQ(ran.status, 0) << ran.err;
+      return losses(name);
+    };
+    const auto quantised = learn(std::string("q-") + type, "qlora", packed);
+    const auto plain = learn(std::string("f-") + type, "lora", floats);
+    ASSERT_EQ(quantised.size(), 12u);
+    ASSERT_EQ(plain.size(), 12u);
+    EXPECT_LT(quantised.back(), 0.95 * quantised.front());
+    for (size_t i = 0; i < plain.size(); ++i)
+      EXPECT_NEAR(quantised[i], plain[i], 1e-4 * plain[i]) << type << i;
+  }
+}
+
 TEST_F(TrainTest, PreferencesAreLearntFromTheirStart) {
   data =
       folder.file("pairs.jsonl",
