@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes the training shards and the evaluation from the skills in synth/, the sources and data/; the same bytes on every run.
-Three stages: plain shards have few wordings, for what is to be known; worded ones many, for how it may be asked; full ones many tools, too.
+Plain shards have few wordings, for what is to be known; worded ones many, for how it may be asked; full ones many tools, too; the last ones
+have more of what was still weak, and comparisons that are worked out.
 
-usage: synthesise.py [--out DIR] [--stage plain|worded|full] [--shards N]
+usage: synthesise.py [--out DIR] [--stage plain|worded|full|last] [--shards N]
 """
 import argparse
 import copy
@@ -13,7 +14,7 @@ from pathlib import Path
 from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools, wording
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
-STAGES = ("plain", "worded", "full")
+STAGES = ("plain", "worded", "full", "last")
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
 FRESH = {"tools": tools, "calculator": calculator, "clock": clock, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
 SYSTEM = ["You are a helpful assistant.", "You are nano, a small model.", "Answer briefly.", "Be polite and short.", "You are an assistant with tools.",
@@ -123,9 +124,10 @@ def main():
     first = 0
     for stage in STAGES:
         shards = mixture[stage]["shards"]
-        wording.varied, tools.more = stage != "plain", stage == "full"
+        wording.varied, tools.more = stage != "plain", stage in ("full", "last")
+        numbers.steps = sums.products = stage == "last"
         for index in range(min(shards, options.shards or shards) if options.stage in (None, stage) else 0):
-            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture[stage], mixture["context"])
+            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture[stage], mixture["context"] | mixture[stage].get("context", {}))
         first += shards
     (HERE / "languages.tsv").write_text("\n".join(languages.coverage()) + "\n")
 

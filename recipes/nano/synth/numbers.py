@@ -38,6 +38,8 @@ IS_LARGER = {
            ["你说{a}比{b}大吗？", "{a}大于{b}，对不对？"])}
 
 
+steps = False  # set for each shard by synthesise.py: several questions a chat, and comparisons that are worked out digit by digit
+
 FORMS = {"SPELL": SPELL, "READ": READ, "LARGER": LARGER, "SMALLER": SMALLER, "IS_LARGER": IS_LARGER}
 
 
@@ -103,46 +105,65 @@ def draw_pair(rng):
     return (a, b) if a != b else draw_pair(rng)
 
 
+def aligned(a, b, language):
+    """The way to the answer, written out: how many digits each has or, of equally long ones, digit by digit up to the first difference."""
+    a, b = str(a), str(b)
+    sign = lambda x, y: "<" if x < y else ">" if x > y else "="
+    if len(a) != len(b):
+        unit = " digits" if language == "en" else "位"
+        way = f"{len(a)}{sign(len(a), len(b))}{len(b)}{unit}"
+    else:
+        differs = next(i for i in range(len(a)) if a[i] != b[i])
+        way = " ".join(f"{x}{sign(x, y)}{y}" for x, y in zip(a[:differs + 1], b[:differs + 1]))
+    return way + (": " if language == "en" else "：")
+
+
 def comparison(rng, language, a, b, split):
+    """(question, answer, the sentence in it that has to be right)."""
     kind = rng.choice(("LARGER", "LARGER", "SMALLER", "IS_LARGER"))
     question = rng.choice(forms(kind, language, split)).format(a=a, b=b)
     high, low = max(a, b), min(a, b)
+    yes = ""
     if kind == "IS_LARGER":
-        if language == "en":
-            answer = f"Yes, {a} is larger than {b}." if a > b else f"No, {a} is smaller than {b}."
-        else:
-            answer = f"是的，{a}比{b}大。" if a > b else f"不，{a}比{b}小。"
-        return question, answer, answer[:2 if language == "zh" else 3].strip(",，"), "prefix"
-    if kind == "SMALLER":
-        answer = f"{low} is smaller than {high}." if language == "en" else f"{low}比{high}小。"
+        yes = ("Yes, " if a > b else "No, ") if language == "en" else ("是的，" if a > b else "不，")
+    first, second, larger = (a, b, a > b) if yes else (low, high, False) if kind == "SMALLER" else (high, low, True)
+    if language == "en":
+        sentence = f"{yes}{first} is {'larger' if larger else 'smaller'} than {second}."
     else:
-        answer = f"{high} is larger than {low}." if language == "en" else f"{high}比{low}大。"
-    return question, answer, answer, "equal"
+        sentence = f"{yes}{first}比{second}{'大' if larger else '小'}。"
+    return question, (aligned(a, b, language) if steps else "") + sentence, sentence
+
+
+def problem(rng, language):
+    """(question, answer), of numbers that are not evaluated."""
+    r = rng.random()
+    if r < 0.45:
+        n = draw(rng)
+        while held_out("spell", n):
+            n = draw(rng)
+        text = words(n, language)
+        shown = f"{n:,}" if language == "en" and n > 999 and rng.random() < 0.2 else str(n)
+        return rng.choice(forms("SPELL", language, 0)).format(n=shown), text
+    if r < 0.62:
+        n = draw(rng)
+        while held_out("read", n):
+            n = draw(rng)
+        return rng.choice(forms("READ", language, 0)).format(w=words(n, language)), str(n)
+    a, b = draw_pair(rng)
+    while held_out("compare", *sorted((a, b))):
+        a, b = draw_pair(rng)
+    return comparison(rng, language, a, b, 0)[:2]
 
 
 def train(shard, count):
     rng = rng_for("numbers", shard)
     for _ in range(count):
         language = rng.choice(("en", "zh"))
-        r = rng.random()
-        if r < 0.45:
-            n = draw(rng)
-            while held_out("spell", n):
-                n = draw(rng)
-            text = words(n, language)
-            shown = f"{n:,}" if language == "en" and n > 999 and rng.random() < 0.2 else str(n)
-            question, answer = rng.choice(forms("SPELL", language, 0)).format(n=shown), text
-        elif r < 0.62:
-            n = draw(rng)
-            while held_out("read", n):
-                n = draw(rng)
-            question, answer = rng.choice(forms("READ", language, 0)).format(w=words(n, language)), str(n)
-        else:
-            a, b = draw_pair(rng)
-            while held_out("compare", *sorted((a, b))):
-                a, b = draw_pair(rng)
-            question, answer, _, _ = comparison(rng, language, a, b, 0)
-        yield Example("numbers", language, chat(vary(rng, question, language), answer))
+        messages = []
+        for _ in range(rng.choice((1, 1, 2, 3, 4)) if steps else 1):
+            question, answer = problem(rng, language)
+            messages += chat(vary(rng, question, language), answer)
+        yield Example("numbers", language, messages, joinable=len(messages) == 2)
 
 
 def tasks():
@@ -165,5 +186,5 @@ def tasks():
             a, b = draw_pair(rng)
             while not held_out("compare", *sorted((a, b))):
                 a, b = draw_pair(rng)
-            question, _, expected, match = comparison(rng, language, a, b, i % 2)
-            yield Task("compare", language, [{"role": "user", "content": question}], [expected], match)
+            question, _, sentence = comparison(rng, language, a, b, i % 2)
+            yield Task("compare", language, [{"role": "user", "content": question}], [sentence], "contains")
