@@ -163,10 +163,6 @@ class Run {
   int64_t without_gain_ = 0;
 };
 
-fs::path checkpoints_of(const fs::path& out) {
-  return out / "checkpoints";
-}
-
 // Of a model or an adapter in `folder`, a file whose place a result would take.
 std::optional<fs::path> result_in(const fs::path& folder) {
   std::error_code ec;
@@ -180,6 +176,10 @@ std::optional<fs::path> result_in(const fs::path& folder) {
 }
 
 }  // namespace
+
+fs::path checkpoints_of(const fs::path& out) {
+  return out / "checkpoints";
+}
 
 Result<RunFolder> RunFolder::open(const fs::path& out) {
   const auto result = result_in(out);
@@ -196,10 +196,6 @@ Result<RunFolder> RunFolder::open(const fs::path& out) {
   StagedFolder::remove_unfinished(out);
   remove_unfinished(out / kOneFile);
   return RunFolder(out, std::move(fd));
-}
-
-fs::path RunFolder::checkpoints() const {
-  return checkpoints_of(path_);
 }
 
 bool RunFolder::used() const {

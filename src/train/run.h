@@ -35,6 +35,9 @@ struct RunEnd {
   int64_t best_step = 0;  // whose weights are the result, where early_stop asks for the best; else 0
 };
 
+// Where a run of this `out` keeps its checkpoints.
+std::filesystem::path checkpoints_of(const std::filesystem::path& out);
+
 // The folder `out` of one run, held by one process at a time.
 class RunFolder {
  public:
@@ -44,7 +47,7 @@ class RunFolder {
   static Result<RunFolder> open(const std::filesystem::path& out);
 
   const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path checkpoints() const;
+  std::filesystem::path checkpoints() const { return checkpoints_of(path_); }
   // The checkpoint of the best evaluation, where early_stop asks for it.
   std::filesystem::path best() const { return path_ / "best"; }
   // An earlier run left something here.

@@ -139,8 +139,7 @@ Status take_up(Program& program, const train::RunFolder& folder, TrainSetup& s, 
 // What templates take for the day: a run that is taken up keeps the day of its begin.
 std::string date_of(const TrainConfig& config, bool resume) {
   if (!config.date.empty()) return config.date;
-  if (const auto newest = train::newest_checkpoint(std::filesystem::path(config.out) / "checkpoints");
-      resume && newest) {
+  if (const auto newest = train::newest_checkpoint(train::checkpoints_of(config.out)); resume && newest) {
     const Json saved = train::checkpoint_config(*newest);
     const auto date = saved.find("date");
     if (date != saved.end() && date->is_string()) return date->get<std::string>();

@@ -55,7 +55,7 @@ Status check_learning_fits(const TrainSetup& s, Model& model) {
   model.visit(list);
   size_t needed = 0;
   for (const Weight* w : list.weights()) needed += static_cast<size_t>(w->shape.elements()) * sizeof(float);
-  if (s.available == 0 || needed <= s.available) return {};
+  if (fits_into(needed, s.available)) return {};
   return fail("train.weights_memory", {{"file", s.checkpoint.path.string()},
                                        {"needed", bytes_text(needed)},
                                        {"available", bytes_text(s.available)}});
