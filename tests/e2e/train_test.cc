@@ -7,7 +7,10 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <fstream>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/descriptor.h"
@@ -114,6 +117,29 @@ TEST_F(TrainTest, KilledAndResumedItHasTheLossesOfAnUndisturbedRun) {
   EXPECT_EQ(losses("killed"), losses("whole"));
   EXPECT_EQ(read_file(out("killed") + "/model.safetensors").value(),
             read_file(out("whole") + "/model.safetensors").value());
+}
+
+TEST_F(TrainTest, CtrlCWritesACheckpointOfTheLastStep) {
+  std::string text = read_file(config("stopped", "")).value();
+  text.replace(text.find("steps = 12"), 10, "steps = 4000");
+  const std::string toml = folder.file("s.toml", text);
+  Input input;
+  input.interrupt_when = [&] { return losses("stopped").size() >= 5; };
+  const Ran ran = qw({"train", toml}, input);
+  const size_t done = losses("stopped").size();
+  EXPECT_EQ(ran.status, 130) << ran.err;
+  EXPECT_NE(ran.err.find(fmt::format("Stopped after step {}", done)), ran.err.npos) << ran.err;
+  ASSERT_LT(done, 4000u);
+  EXPECT_TRUE(fs::exists(out("stopped") + fmt::format("/checkpoints/step-{:08}/state.json", done)));
+  EXPECT_FALSE(fs::exists(out("stopped") + "/model.safetensors"));  // it is not done
+  const std::vector<double> before = losses("stopped");
+  text.replace(text.find("steps = 4000"), 12, fmt::format("steps = {}", done + 3));
+  const Ran resumed = qw({"train", folder.file("s.toml", text), "--resume"});
+  ASSERT_EQ(resumed.status, 0) << resumed.err;
+  std::vector<double> after = losses("stopped");
+  ASSERT_EQ(after.size(), done + 3);
+  after.resize(done);
+  EXPECT_EQ(after, before);
 }
 
 TEST_F(TrainTest, WithoutACheckpointARunBeginsAnewButForItsResult) {
@@ -427,6 +453,23 @@ TEST_F(TrainTest, AModelThatCameAsOneFileBecomesOne) {
   EXPECT_EQ(answer.status, 0) << answer.err;
   const Ran quantised = qw({"train", config("quantised", "", "../gguf/llama_blocks.Q8_0.gguf")});
   EXPECT_NE(quantised.err.find("qlora"), quantised.err.npos) << quantised.err;
+}
+
+TEST_F(TrainTest, TheResultHasTheTypeThatIsAskedFor) {
+  const auto types = [&](const std::string& name) {
+    const std::string file = read_file(out(name) + "/model.safetensors").value();
+    uint64_t length = 0;  // 8 bytes of length, then the JSON of the tensors
+    std::memcpy(&length, file.data(), sizeof length);
+    std::set<std::string> found;
+    for (const auto& [tensor, entry] : Json::parse(file.substr(8, length)).get<std::map<std::string, Json>>())
+      if (tensor != "__metadata__") found.insert(entry.at("dtype").get<std::string>());
+    return found;
+  };
+  for (const auto& [asked, stored] : std::map<std::string, std::string>{{"f32", "F32"}, {"bf16", "BF16"}, {"f16", "F16"}}) {
+    const Ran ran = qw({"train", config(asked, "save_dtype = \"" + asked + "\"\n")});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(types(asked), std::set{stored});
+  }
 }
 
 // Over quantised weights as they stand in memory, and over a folder of the floats that they stand for.

@@ -1,4 +1,4 @@
-// trainer.h, optimizer.h, checkpoint.h and log.h on a tiny model with random weights.
+// trainer.h, checkpoint.h, run.h and log.h on a tiny model with random weights.
 #include "train/trainer.h"
 
 #include <gtest/gtest.h>
@@ -222,6 +222,36 @@ TEST(Trainer, ATensorOfSeveralPortionsIsKeptWhole) {
   }
 }
 
+// a ← ema · a + (1 − ema) · w after each step, beginning with the weights as they were.
+TEST(Trainer, TheAverageFollowsTheWeights) {
+  TrainConfig c = small();
+  c.ema = 0.75;
+  Course one(c), plain(small());
+  std::vector<std::vector<double>> average;
+  const auto read = [](Course& course, size_t i) {
+    const Weight& w = *course.list.weights()[i];
+    std::vector<float> values(static_cast<size_t>(w.shape.elements()));
+    course.backend->download(values.data(), w.data);
+    return std::vector<double>(values.begin(), values.end());
+  };
+  for (size_t i = 0; i < one.list.weights().size(); ++i) average.push_back(read(one, i));
+  for (int step = 0; step < 4; ++step) {
+    one.losses(1);
+    for (size_t i = 0; i < average.size(); ++i) {
+      const std::vector<double> now = read(one, i);
+      for (size_t j = 0; j < now.size(); ++j) average[i][j] = 0.75 * average[i][j] + 0.25 * now[j];
+    }
+  }
+  const double own = plain.losses(4).size() == 4 ? plain.trainer->evaluate()->loss : 0;
+  EXPECT_NE(one.trainer->evaluate()->loss, own);  // the average is what is evaluated
+  const Trainer::Averaged averaged(*one.trainer);
+  for (size_t i = 0; i < average.size(); ++i) {
+    const std::vector<double> got = read(one, i);
+    for (size_t j = 0; j < got.size(); ++j)
+      ASSERT_NEAR(got[j], average[i][j], 1e-6) << one.list.weights()[i]->name << " " << j;
+  }
+}
+
 TEST(Trainer, TheAverageStandsInForTheWeightsWithoutACopy) {
   TrainConfig c = small();
   c.ema = 0.9;
@@ -399,63 +429,6 @@ TEST(Init, HybridsBeginWithNormsThatChangeNothing) {
   const auto [low, high] = range.at("model.layers.0.linear_attn.A_log");
   EXPECT_LT(low, high);
   EXPECT_LE(high, std::log(16.0F));
-}
-
-// Whatever an architecture calls its weights: of the original Qwen the embedding is transformer.wte.
-TEST(Optimizer, MuonTakesTheMatricesBetweenEmbeddingAndHead) {
-  const Json config = {{"model_type", "qwen"},    {"vocab_size", 64},       {"hidden_size", 16},
-                       {"intermediate_size", 48}, {"num_hidden_layers", 1}, {"num_attention_heads", 2},
-                       {"kv_channels", 8},        {"seq_length", 32},       {"max_position_embeddings", 32}};
-  auto made = make_model(config);
-  ASSERT_TRUE(made) << made.error().debug();
-  const auto backend = make_cpu_backend({.threads = 1, .isa = {}, .products = {}}).value();
-  WeightList list;
-  made->model->visit(list);
-  const Optimizer o = Optimizer::create(*backend, {.muon = true}, list.weights()).value();
-  std::map<std::string, int> states;  // AdamW has two a weight
-  for (const auto& [name, tensor] : o.state()) ++states[name.substr(2)];
-  EXPECT_EQ(states.at("transformer.wte.weight"), 2);
-  EXPECT_EQ(states.at("lm_head.weight"), 2);
-  EXPECT_EQ(states.at("transformer.ln_f.weight"), 2);
-  EXPECT_EQ(states.at("transformer.h.0.attn.c_attn.bias"), 2);
-  EXPECT_EQ(states.at("transformer.h.0.attn.c_attn.weight"), 1);
-  EXPECT_EQ(states.at("transformer.h.0.mlp.c_proj.weight"), 1);
-}
-
-// Of X = U S Vᵀ the update keeps U Vᵀ: every singular value comes near 1, whatever it was.
-TEST(Optimizer, MuonMakesUpdatesOrthogonal) {
-  const auto backend = make_cpu_backend_f64().value();
-  Arena arena(*backend);
-  for (const Shape& shape : {Shape{6, 10}, Shape{10, 6}}) {
-    Weight w;
-    w.name = "model.layers.0.mlp.up_proj.weight";
-    w.shape = shape;
-    w.format = QuantFormat::f64;
-    w.trainable = true;
-    w.data = Tensor(backend->alloc(480).value(), 0, shape, DType::f64);
-    backend->fill(w.data, 0.0);
-    Gradients gradients(*backend);
-    std::vector<double> g(60);
-    for (size_t i = 0; i < 60; ++i) g[i] = Rng(8).normal(i);
-    backend->upload(gradients.of(w), g.data());
-    Optimizer o = Optimizer::create(*backend, {.muon = true}, {&w}).value();
-    o.step(gradients, arena, 1.0);
-    std::vector<double> x(60);
-    backend->download(x.data(), w.data);
-    const int64_t n = std::min(shape[0], shape[1]), k = 60 / n;
-    const double size = 0.2 * std::sqrt(10.0);
-    const auto at = [&](int64_t i, int64_t j) {
-      return (shape[0] < shape[1] ? x[static_cast<size_t>(i * k + j)] : x[static_cast<size_t>(j * n + i)]) /
-             size;
-    };
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < n; ++j) {
-        double dot = 0;
-        for (int64_t c = 0; c < k; ++c) dot += at(i, c) * at(j, c);
-        // Five steps of this quintic bring singular values into 0.68 … 1.14 (Jordan 2024)
-        EXPECT_NEAR(dot, i == j ? 0.9 : 0.0, 0.45) << i << " " << j;
-      }
-  }
 }
 
 TEST(RunFolder, IsNoneOfAModelOrAnAdapterWithoutCheckpoint) {
