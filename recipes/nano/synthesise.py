@@ -11,7 +11,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, sums, tools, wording
+from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, stage, sums, tools
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
 STAGES = ("plain", "worded", "full", "last")
@@ -122,12 +122,11 @@ def main():
     data = options.out / "data"
     data.mkdir(parents=True, exist_ok=True)
     first = 0
-    for stage in STAGES:
-        shards = mixture[stage]["shards"]
-        wording.varied, tools.more = stage != "plain", stage in ("full", "last")
-        numbers.steps = sums.products = stage == "last"
-        for index in range(min(shards, options.shards or shards) if options.stage in (None, stage) else 0):
-            write(data / f"{stage}-{index:02d}.jsonl", first + index, mixture[stage], mixture["context"] | mixture[stage].get("context", {}))
+    for name in STAGES:
+        shards = mixture[name]["shards"]
+        stage.begin(mixture[name].get("has", []))
+        for index in range(min(shards, options.shards or shards) if options.stage in (None, name) else 0):
+            write(data / f"{name}-{index:02d}.jsonl", first + index, mixture[name], mixture["context"] | mixture[name].get("context", {}))
         first += shards
     (HERE / "languages.tsv").write_text("\n".join(languages.coverage()) + "\n")
 

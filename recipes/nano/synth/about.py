@@ -1,13 +1,13 @@
 """Questions about qw itself and small talk, in English and Chinese; held out: wordings (frames and whole sentences)."""
 from functools import cache
 
-from . import wording
+from . import stage, wording
 from .common import Example, Task, chat, load, rng_for, upper_first, user
 
 
 def intents():
     """(skill, id, language, trained wordings, trained things in frames, unseen wordings, answer)."""
-    return intents_of(wording.varied)
+    return intents_of(stage.now.many_wordings)
 
 
 @cache
@@ -38,12 +38,12 @@ def answered():
 
 
 def train(shard, exposures):
-    """Each intent `exposures` times a shard; in varied shards, where frames outnumber them, whole wordings in four of ten."""
+    """Each intent `exposures` times a shard; with many wordings, where frames outnumber them, whole wordings in four of ten."""
     rng = rng_for("about", shard)
     for skill, _, language, known, framed, _, answer in intents():
         for _ in range(int(exposures) + (rng.random() < exposures % 1)):
             pool = [*known, *framed]
-            if wording.varied and known and framed:
+            if stage.now.many_wordings and known and framed:
                 pool = known if rng.random() < 0.4 else framed
             text = rng.choice(pool)
             yield Example(skill, language, chat(wording.vary(rng, text, language) if skill == "about" else text, answer))

@@ -1,6 +1,7 @@
 """Numbers in words (both ways) and comparisons, English and Chinese; held out: the numbers."""
 from num2words import num2words
 
+from . import stage
 from .common import Example, Task, chat, held_out, rng_for
 from .wording import trained, vary
 
@@ -36,9 +37,6 @@ IS_LARGER = {
            ["Would you say {a} is larger than {b}?", "Is it true that {a} is more than {b}?"]),
     "zh": (["{a}比{b}大吗？", "{a}大于{b}吗？", "{a}是不是比{b}大？", "{a}比{b}多吗？", "{a}>{b}吗？", "{a}大过{b}吗？"],
            ["你说{a}比{b}大吗？", "{a}大于{b}，对不对？"])}
-
-
-steps = False  # set for each shard by synthesise.py: several questions a chat, and comparisons that are worked out digit by digit
 
 FORMS = {"SPELL": SPELL, "READ": READ, "LARGER": LARGER, "SMALLER": SMALLER, "IS_LARGER": IS_LARGER}
 
@@ -131,7 +129,7 @@ def comparison(rng, language, a, b, split):
         sentence = f"{yes}{first} is {'larger' if larger else 'smaller'} than {second}."
     else:
         sentence = f"{yes}{first}比{second}{'大' if larger else '小'}。"
-    return question, (aligned(a, b, language) if steps else "") + sentence, sentence
+    return question, (aligned(a, b, language) if stage.now.worked_out else "") + sentence, sentence
 
 
 def problem(rng, language):
@@ -160,7 +158,7 @@ def train(shard, count):
     for _ in range(count):
         language = rng.choice(("en", "zh"))
         messages = []
-        for _ in range(rng.choice((1, 1, 2, 3, 4)) if steps else 1):
+        for _ in range(rng.choice((1, 1, 2, 3, 4)) if stage.now.worked_out else 1):
             question, answer = problem(rng, language)
             messages += chat(vary(rng, question, language), answer)
         yield Example("numbers", language, messages, joinable=len(messages) == 2)

@@ -3,7 +3,7 @@ an answer from the result; requests no tool fits; held out: tools (whole familie
 import copy
 from functools import cache
 
-from . import values
+from . import stage, values
 from .common import BUILTIN, UNKNOWN, Example, Task, assistant, call, held_out, load, rng_for, tool_result, upper_first, user
 from .wording import call_on, trained
 
@@ -27,7 +27,6 @@ ERRORS = {"en": ["not found", "no permission", "service not available", "time is
 FAILED = {"en": "That did not work: {error}.", "zh": "没有成功：{error}。"}
 CANNOT = {"en": "I can't do that; I have no tool for it.", "zh": "我做不到，我没有这样的工具。"}  # for deeds; what is only asked is not known
 
-more = False  # set for each shard by synthesise.py: many more tools than the evaluation draws its own from
 NO_TOOL = {False: 0.12, True: 0.18}  # share of requests that no tool on offer fits
 
 JSON_TYPES = {"integer": "integer", "small": "integer", "year": "integer", "percent": "integer", "degrees": "integer", "large": "integer", "decimal": "number"}
@@ -47,7 +46,7 @@ def more_parts():
 
 
 def pool(kind, split):
-    return [*parts()[kind], *more_parts()[kind]] if more and split == "train" else parts()[kind]
+    return [*parts()[kind], *more_parts()[kind]] if stage.now.many_tools and split == "train" else parts()[kind]
 
 
 @cache
@@ -282,7 +281,7 @@ def train(shard, count):
     rng = rng_for("tools", shard)
     for _ in range(count):
         language = rng.choice(("en", "zh"))
-        if rng.random() < NO_TOOL[more]:
+        if rng.random() < NO_TOOL[stage.now.many_tools]:
             text, answer, schemas = without_tool(rng, language, "train")
             yield Example("no_tool", language, [user(call_on(rng, text, language)), assistant(answer)], schemas, joinable=False)
             continue

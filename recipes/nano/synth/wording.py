@@ -1,12 +1,11 @@
-"""How a question is worded. Plain shards take the few wordings beside each skill and change them lightly. The later ones ("varied") add those of
+"""How a question is worded. Plain shards take the few wordings beside each skill and change them lightly. The later ones (`many_wordings`) add those of
 data/wordings/ (written without sight of the evaluation), put all sorts of words around a question and disturb the words that carry no
 meaning, so that the model learns what a question is about and not how it begins."""
 import tomllib
 from functools import cache
 
+from . import stage
 from .common import HERE
-
-varied = False  # set for each shard by synthesise.py
 
 OPENERS = {"en": ["Hi, ", "Hello! ", "Please tell me: ", "Quick question: ", "Hey, ", "Tell me, ", "Question: ", "Ok, "],
            "zh": ["你好，", "请问，", "请告诉我，", "问一下，", "请问", "我想问："]}
@@ -30,20 +29,20 @@ def more():
 
 
 def trained(key, plain, with_more=None):
-    """The wordings that a skill is trained with; `key` is that of data/wordings/. with_more: in place of the shard's own rule."""
-    return [*plain, *more().get(key, [])] if (varied if with_more is None else with_more) else plain
+    """The wordings that a skill is trained with; `key` is that of data/wordings/. with_more: in place of the stage's own rule."""
+    return [*plain, *more().get(key, [])] if (stage.now.many_wordings if with_more is None else with_more) else plain
 
 
 def vary(rng, text, language, keep_case=False):
     """A question as somebody might write it. `keep_case`: it holds a name that is copied, so its letters stay."""
-    if varied and language in OPENERS:
+    if stage.now.many_wordings and language in OPENERS:
         return freely(rng, text, language, keep_case)
     return lightly(rng, text, language, keep_case)
 
 
 def call_on(rng, text, language):
-    """A request whose words are copied: in varied shards something before it at times, nothing changed in it."""
-    return before(rng, rng.choice(surroundings()[language]["before"]), text, language, keep_case=True) if varied and rng.random() < 0.25 else text
+    """A request whose words are copied: with many wordings something before it at times, nothing changed in it."""
+    return before(rng, rng.choice(surroundings()[language]["before"]), text, language, keep_case=True) if stage.now.many_wordings and rng.random() < 0.25 else text
 
 
 def lightly(rng, text, language, keep_case):
