@@ -41,7 +41,7 @@ def parts():
 
 @cache
 def more_parts():
-    """Nouns, attributes, verbs and families that the last stage has besides; never evaluated."""
+    """Nouns, attributes, verbs and families that `many_tools` adds; never evaluated."""
     return load("more_tools.toml")
 
 
