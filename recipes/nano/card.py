@@ -19,6 +19,7 @@ SKILLS = {
     "clock": "call the clock", "clock_answer": "answer from its result",
     "tool_call": "call the right one of one to four unseen tools, arguments copied", "tool_answer": "answer from a tool's result",
     "no_tool": "decline where no tool fits", "followup": "a later turn that leans on an earlier one", "followup_tools": "the same, with a call",
+    "mixed": "a question after a call", "mixed_tools": "a call after a question",
     "capital": "capital of a country", "capital_of": "country of a capital", "currency": "its currency", "continent": "its continent",
     "phone": "its calling code", "domain": "its internet domain", "definitions": "define a word of a list (1,000 English, 216 Chinese)",
     "dates": "days, months, leap years, units", "about": "about qw and itself", "smalltalk": "greetings and thanks",

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the training shards and the evaluation from the skills in synth/, the sources and data/; the same bytes on every run.
 Plain shards have few wordings, for what is to be known; worded ones many, for how it may be asked; full ones many tools, too; the last ones
-have more of what was still weak, and comparisons that are worked out.
+have more of what was still weak, and comparisons that are worked out; mixed ones questions and calls in one chat.
 
-usage: synthesise.py [--out DIR] [--stage plain|worded|full|last] [--shards N]
+usage: synthesise.py [--out DIR] [--stage plain|worded|full|last|mixed] [--shards N]
 """
 import argparse
 import copy
@@ -11,10 +11,10 @@ import json
 import tomllib
 from pathlib import Path
 
-from synth import about, calculator, clock, dates, definitions, facts, followup, languages, numbers, refuse, stage, sums, tools
+from synth import about, calculator, clock, dates, definitions, facts, followup, languages, mixed, numbers, refuse, stage, sums, tools
 from synth.common import BUILTIN, HERE, REFUSALS, WORK, Example, rng_for
 
-STAGES = ("plain", "worded", "full", "last")
+STAGES = ("plain", "worded", "full", "last", "mixed")
 LISTED = {"facts": facts, "languages": languages, "definitions": definitions, "about": about}
 FRESH = {"tools": tools, "calculator": calculator, "clock": clock, "sums": sums, "numbers": numbers, "dates": dates, "refuse": refuse, "followup": followup}
 SYSTEM = ["You are a helpful assistant.", "You are nano, a small model.", "Answer briefly.", "Be polite and short.", "You are an assistant with tools.",
@@ -62,7 +62,8 @@ def shard(index, amounts, context):
     for name, count in amounts["count"].items():
         examples += FRESH[name].train(index, count)
     rng = rng_for("mix", index)
-    for example in join(rng, examples, context["joined"]):
+    joined = mixed.join if stage.now.mixed_chats else join
+    for example in joined(rng, examples, context["joined"]):
         yield example.skill, dress(rng, example, context)
 
 
@@ -78,7 +79,7 @@ def evaluation(folder):
     counts = {}
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"kind": "settings", "refusal_phrases": REFUSALS, "max_tokens": 96}
-    for name, module in {**LISTED, **FRESH}.items():
+    for name, module in {**LISTED, **FRESH, "mixed": mixed}.items():
         with (folder / f"{name}.jsonl").open("w") as out:
             print(json.dumps(settings, ensure_ascii=False), file=out)
             for task in module.tasks():

@@ -3,6 +3,7 @@ The results are those of qw's own calculator (src/apps/tools)."""
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 
+from . import stage
 from .common import BUILTIN, CALCULATOR, CLOCK, Example, Task, assistant, call, held_out, rng_for, tool_result, user
 from .sums import forms, is_direct
 from .wording import trained, vary
@@ -106,7 +107,8 @@ def simple(rng, language, split):
             a, b = b, a
         if not (op != "/" and is_direct(a, op, b) and isinstance(a, int)):
             wordings = divide_forms(language, split) if op == "/" else forms(op, language, split)
-            return rng.choice(wordings).format(a=a, b=b), f"{a}{op}{b}"
+            show = (lambda x: f"{x:,}") if stage.now.commas and not split and rng.random() < 0.25 else str
+            return rng.choice(wordings).format(a=show(a), b=show(b)), f"{a}{op}{b}"
 
 
 def story(rng, language, split):

@@ -91,6 +91,8 @@ def draw_pair(rng):
     a = draw(rng)
     kind = rng.random()
     text = str(a)
+    if stage.now.uneven_pairs and rng.random() < 0.45:
+        kind = 1.0
     if kind < 0.35:
         b = rng.randrange(10 ** (len(text) - 1) if len(text) > 1 else 0, 10 ** len(text))
     elif kind < 0.6:

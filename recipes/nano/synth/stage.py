@@ -8,6 +8,9 @@ class Stage:
     many_tools: bool = False     # many more than the evaluation draws its own from
     worked_out: bool = False     # comparisons digit by digit, several questions on numbers a chat
     more_products: bool = False  # twice as many among the sums
+    mixed_chats: bool = False    # questions and calls of several skills in one chat
+    uneven_pairs: bool = False   # half of the compared numbers differ in length
+    commas: bool = False         # thousands marked in some of the calculator's operands, never in its expression
 
 
 now = Stage()
