@@ -59,7 +59,8 @@ double length(const Matrix& a) {
   return std::sqrt(sum);
 }
 
-// Five Newton-Schulz steps as Jordan (2024) writes them: X ← a X + (b A + c A²) X with A = X Xᵀ, wide matrices.
+// Five Newton-Schulz steps as Jordan (2024) writes them: X ← a X + (b A + c A²) X with A = X Xᵀ, wide
+// matrices.
 Matrix newton_schulz(Matrix x, size_t n, size_t k) {
   if (n > k) return transposed(newton_schulz(transposed(x, n, k), k, n), k, n);
   const double norm = length(x);
@@ -94,8 +95,9 @@ TEST(Optimizer, MuonStepsAsItsFormulas) {
     w.trainable = true;
     w.data = Tensor(backend->alloc(n * k * sizeof(double)).value(), 0, w.shape, DType::f64);
     backend->upload(w.data, weight.data());
-    Optimizer o = Optimizer::create(*backend, {.muon = true, .weight_decay = kDecay, .max_grad_norm = kClip}, {&w})
-                      .value();
+    Optimizer o =
+        Optimizer::create(*backend, {.muon = true, .weight_decay = kDecay, .max_grad_norm = kClip}, {&w})
+            .value();
     for (uint64_t step = 0; step < 3; ++step) {
       const Matrix gradient = random(10 + step);
       const double norm = length(gradient), clip = kClip / (norm + 1e-6);
