@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole recipe of nano: fetch, synthesise, check, tokenizer, train (seven stages), quantise, evaluate. A stage that is done is skipped;
+# The whole recipe of nano: fetch, synthesise, check, tokenizer, train (eight stages), average, quantise, evaluate. A stage that is done is skipped;
 # called again after an interruption it goes on (training from its newest checkpoint).
 #   QW=PROGRAM (build/release/src/apps/qw of this tree)   QW_NANO=FOLDER of all that is made (build/nano)
 set -euo pipefail
@@ -46,6 +46,8 @@ stage .trained-4 train train-4.toml
 stage .trained-5 train train-5.toml
 stage .trained-6 train train-6.toml
 stage .trained-7 train train-7.toml
+stage .trained-8 train train-8.toml
+stage .averaged python3 "$here/average.py" answers mixed 0.35 nano
 stage .quantised quantise
 stage .evaluated evaluate nano-q8_0.gguf results.jsonl
-stage .card card results.jsonl {plain,worded,full,read,last,cool,nano}/log.jsonl
+stage .card card results.jsonl {plain,worded,full,read,last,cool,answers,mixed}/log.jsonl
