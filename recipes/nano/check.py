@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves of the written data: no evaluation prompt stands in the training (conversation up to the answer, compared without case, spaces,
-marks and openers), no lone question has two different answers, but for those that depend on the tools on offer,
-and no slot of a wording was left open. Exits 1 otherwise."""
+marks and openers), no lone question has two different answers in one stage, but for those that depend on the tools on offer
+(later stages work comparisons out), and no slot of a wording was left open. Exits 1 otherwise."""
 import json
 import re
 import sys
@@ -39,6 +39,7 @@ def main():
                 prompts.setdefault(key(task["messages"]), f"{path.name}:{number}")
     leaks, answers, contradictions, unfilled, lines = {}, {}, {}, [], 0
     for path in sorted((WORK / "data").glob("*.jsonl")):
+        stage = path.name.split("-")[0]
         for line in path.open():
             chat, lines = json.loads(line), lines + 1
             messages = [m for m in chat["messages"] if m["role"] != "system"]
@@ -56,7 +57,7 @@ def main():
                     names = {t["function"]["name"] for t in chat.get("tools", [])}
                     shown = "calculator" in names, chat["tools"] if names - {"calculator", "clock"} else []
                     answer = m["content"] or json.dumps(m["tool_calls"])
-                    other = answers.setdefault((question, str(shown)), answer)
+                    other = answers.setdefault((stage, question, str(shown)), answer)
                     if other != answer:
                         contradictions[question] = (other, answer)
     print(f"{lines} chats, {len(prompts)} evaluation prompts, {len(leaks)} of them in the training, {len(contradictions)} contradictions, {len(unfilled)} unfilled")
