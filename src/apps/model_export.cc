@@ -5,8 +5,8 @@
 #include "apps/interrupts.h"
 #include "apps/sentence_files.h"
 #include "apps/tokenizer_files.h"
-#include "io/gguf_export.h"
-#include "io/hf_folder_writer.h"
+#include "io/gguf/export.h"
+#include "io/hf/folder_writer.h"
 
 namespace qw::apps {
 

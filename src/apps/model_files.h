@@ -14,7 +14,7 @@
 #include "core/dtype.h"
 #include "engine/engine.h"
 #include "hub/store.h"
-#include "io/gguf_adapter.h"
+#include "io/gguf/adapter.h"
 #include "models/model.h"
 
 namespace qw::apps {

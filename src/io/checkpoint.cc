@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "io/file_kind.h"
-#include "io/gguf_config.h"
-#include "io/gguf_hybrid.h"
-#include "io/gguf_keys.h"
-#include "io/gguf_names.h"
-#include "io/hf_folder.h"
-#include "io/stacked_experts.h"
+#include "io/gguf/config.h"
+#include "io/gguf/hybrid.h"
+#include "io/gguf/keys.h"
+#include "io/gguf/names.h"
+#include "io/hf/folder.h"
+#include "io/hf/stacked_experts.h"
 #include "io/stored_weights.h"
 #include "nn/text_config.h"
 

@@ -13,7 +13,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "io/generation.h"
-#include "io/gguf_tokenizer.h"
+#include "io/gguf/tokenizer.h"
 #include "nn/weight_source.h"
 
 namespace qw {

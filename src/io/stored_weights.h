@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "io/row_packer.h"
+#include "io/hf/row_packer.h"
 #include "nn/weight_source.h"
 
 namespace qw {

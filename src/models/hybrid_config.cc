@@ -78,7 +78,7 @@ void read_variant(ConfigReader& c, HybridConfig& h) {
   const bool next = h.info.model_type == "qwen3_next";
   const bool experts = next || h.info.model_type.starts_with("qwen3_5_moe");
   const auto n = h.info.n_layers;
-  const bool split = c.boolean("linear_split_qkvz", false);  // of a GGUF file: io/gguf_hybrid.h
+  const bool split = c.boolean("linear_split_qkvz", false);  // of a GGUF file: io/gguf/hybrid.h
   if (next) h.layout = split ? nn::DeltaLayout::fused_gates : nn::DeltaLayout::fused;
   h.linear = read_layer_types(c, n);
   h.sparse.assign(static_cast<size_t>(n), experts);

@@ -5,9 +5,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "io/gguf.h"
-#include "io/gguf_names.h"
-#include "io/gguf_writer.h"
+#include "io/gguf/gguf.h"
+#include "io/gguf/names.h"
+#include "io/gguf/writer.h"
 
 namespace qw::quant {
 namespace {

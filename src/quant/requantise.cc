@@ -6,7 +6,7 @@
 
 #include "base/atomic_file.h"
 #include "base/thread_pool.h"
-#include "io/gguf_writer.h"
+#include "io/gguf/writer.h"
 #include "quant/quantise.h"
 
 namespace qw::quant {

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "core/backend.h"
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 #include "io/weight_rows.h"
 #include "quant/imatrix.h"
 #include "quant/recipe.h"

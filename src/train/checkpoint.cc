@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "io/safetensors.h"
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors.h"
+#include "io/hf/safetensors_writer.h"
 #include "io/staged_folder.h"
 
 namespace qw::train {

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "golden/golden.h"
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 #include "tests/e2e/process.h"
 #include "tests/e2e/scripted_model.h"
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "io/gguf_writer.h"
+#include "io/gguf/writer.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "golden/golden.h"
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "io/safetensors.h"
+#include "io/hf/safetensors.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {

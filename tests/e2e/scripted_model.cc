@@ -5,7 +5,7 @@
 #include <fstream>
 #include <map>
 
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors_writer.h"
 #include "tests/e2e/process.h"
 
 namespace qw::e2e {

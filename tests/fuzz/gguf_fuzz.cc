@@ -7,7 +7,7 @@
 
 #include "backend/cpu/blocks/blocks.h"
 #include "io/checkpoint.h"
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 #include "models/model.h"
 #include "quant/quantise.h"
 #include "quant/recipe.h"

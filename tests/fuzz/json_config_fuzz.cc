@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "io/generation.h"
-#include "io/hf_quantization.h"
+#include "io/hf/quantization.h"
 #include "models/model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "io/hf_quantised.h"
+#include "io/hf/quantised.h"
 
 namespace {
 

@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "io/safetensors.h"
+#include "io/hf/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span<const std::byte> bytes(reinterpret_cast<const std::byte*>(data), size);

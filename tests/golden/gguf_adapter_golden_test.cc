@@ -9,8 +9,8 @@
 #include "golden/golden.h"
 #include "golden/model_runner.h"
 #include "io/checkpoint.h"
-#include "io/gguf_adapter.h"
-#include "io/gguf_writer.h"
+#include "io/gguf/adapter.h"
+#include "io/gguf/writer.h"
 
 namespace qw::golden {
 namespace {

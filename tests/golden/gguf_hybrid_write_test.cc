@@ -8,7 +8,7 @@
 
 #include "golden/model_runner.h"
 #include "io/checkpoint.h"
-#include "io/gguf_export.h"
+#include "io/gguf/export.h"
 #include "quant/requantise.h"
 #include "tests/io/temp_dir.h"
 

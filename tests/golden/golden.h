@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "io/safetensors.h"
+#include "io/hf/safetensors.h"
 
 namespace qw::golden {
 

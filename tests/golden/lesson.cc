@@ -6,7 +6,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "golden/model_runner.h"
 #include "io/checkpoint.h"
-#include "io/peft.h"
+#include "io/peft/peft.h"
 #include "ops/cross_entropy.h"
 #include "train/optimizer.h"
 

@@ -5,8 +5,8 @@
 #include "golden/golden.h"
 #include "golden/model_runner.h"
 #include "io/checkpoint.h"
-#include "io/hf_folder_writer.h"
-#include "io/peft.h"
+#include "io/hf/folder_writer.h"
+#include "io/peft/peft.h"
 
 namespace qw::golden {
 namespace {

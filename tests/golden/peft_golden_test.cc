@@ -6,7 +6,7 @@
 
 #include "golden/golden.h"
 #include "golden/model_runner.h"
-#include "io/peft.h"
+#include "io/peft/peft.h"
 
 namespace qw::golden {
 namespace {

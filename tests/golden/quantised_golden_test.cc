@@ -7,7 +7,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "golden/model_runner.h"
 #include "io/checkpoint.h"
-#include "io/hf_folder_writer.h"
+#include "io/hf/folder_writer.h"
 #include "io/weight_rows.h"
 #include "tests/io/temp_dir.h"
 

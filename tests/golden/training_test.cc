@@ -3,7 +3,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "golden/lesson.h"
 #include "io/checkpoint.h"
-#include "io/peft.h"
+#include "io/peft/peft.h"
 #include "models/model.h"
 #include "train/trainer.h"
 

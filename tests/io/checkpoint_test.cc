@@ -5,8 +5,8 @@
 
 #include <cstring>
 
-#include "io/gguf.h"
-#include "io/safetensors.h"
+#include "io/gguf/gguf.h"
+#include "io/hf/safetensors.h"
 #include "io/stored_weights.h"
 #include "tests/io/tiny_models.h"
 

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 
 namespace qw {
 

@@ -1,9 +1,8 @@
 // io/gguf_config, gguf_names, gguf_tokenizer: what models/ and text/ are told about a GGUF file.
-#include "io/gguf_config.h"
-
 #include <gtest/gtest.h>
 
-#include "io/gguf_names.h"
+#include "io/gguf/config.h"
+#include "io/gguf/names.h"
 #include "tests/io/tiny_models.h"
 
 namespace qw {

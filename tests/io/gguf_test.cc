@@ -1,5 +1,5 @@
 // io/gguf: every value type, splits, and every refusal.
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
 
 #include <gtest/gtest.h>
 

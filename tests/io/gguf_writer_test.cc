@@ -1,8 +1,7 @@
-#include "io/gguf_writer.h"
-
 #include <gtest/gtest.h>
 
-#include "io/gguf.h"
+#include "io/gguf/gguf.h"
+#include "io/gguf/writer.h"
 #include "tests/io/temp_dir.h"
 
 namespace qw {

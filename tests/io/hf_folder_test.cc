@@ -1,8 +1,7 @@
 // io/hf_folder, io/generation: folders, hub cache layout, what is refused.
-#include "io/hf_folder.h"
-
 #include <gtest/gtest.h>
 
+#include "io/hf/folder.h"
 #include "tests/io/tiny_models.h"
 
 namespace qw {

@@ -1,13 +1,12 @@
 // What a written folder takes from its source beside the weights; the weights:
 // tests/golden/merge_golden_test.cc.
-#include "io/hf_folder_writer.h"
-
 #include <gtest/gtest.h>
 
 #include <set>
 
 #include "backend/cpu/cpu_backend.h"
 #include "base/mmap.h"
+#include "io/hf/folder_writer.h"
 #include "tests/io/temp_dir.h"
 
 namespace qw {

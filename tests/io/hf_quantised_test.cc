@@ -1,7 +1,5 @@
 // io/hf_quantization, io/hf_quantised: what configs of quantised folders may say, and files that do not keep
 // to it. That right files are read rightly: tests/golden/quantised_golden_test.cc.
-#include "io/hf_quantised.h"
-
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -10,8 +8,9 @@
 #include "base/mmap.h"
 #include "golden/golden.h"
 #include "io/checkpoint.h"
-#include "io/hf_folder.h"
-#include "io/safetensors_writer.h"
+#include "io/hf/folder.h"
+#include "io/hf/quantised.h"
+#include "io/hf/safetensors_writer.h"
 #include "tests/io/temp_dir.h"
 
 namespace qw {

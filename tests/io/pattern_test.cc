@@ -1,5 +1,5 @@
 // io/pattern: the expressions of checkpoints, against what Python's re.match says of the same.
-#include "io/pattern.h"
+#include "io/hf/pattern.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // PEFT folders: every key that is refused, names and shapes of tensors, patterns, and the way out and in.
 // Logits against PEFT: tests/golden/peft_golden_test.cc.
-#include "io/peft.h"
+#include "io/peft/peft.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +10,8 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/json.h"
 #include "base/mmap.h"
-#include "io/safetensors.h"
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors.h"
+#include "io/hf/safetensors_writer.h"
 #include "tests/io/temp_dir.h"
 
 namespace qw {

@@ -1,12 +1,12 @@
 // io/safetensors: reader, sharded sets, writer.
-#include "io/safetensors.h"
+#include "io/hf/safetensors.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <numeric>
 
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors_writer.h"
 #include "tests/io/temp_dir.h"
 
 namespace qw {

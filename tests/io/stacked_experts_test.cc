@@ -1,5 +1,5 @@
 // Experts in one tensor: which names are stacks, where each expert lies, and what is refused.
-#include "io/stacked_experts.h"
+#include "io/hf/stacked_experts.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 
 #include "base/json.h"
 #include "io/checkpoint.h"
-#include "io/gguf_names.h"
-#include "io/hf_folder.h"
+#include "io/gguf/names.h"
+#include "io/hf/folder.h"
 #include "tests/io/tiny_models.h"
 
 namespace qw {

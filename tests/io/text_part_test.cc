@@ -1,5 +1,5 @@
 // Names of the text model's tensors in checkpoints that hold more.
-#include "io/text_part.h"
+#include "io/hf/text_part.h"
 
 #include <gtest/gtest.h>
 

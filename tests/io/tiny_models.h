@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "io/safetensors.h"
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors.h"
+#include "io/hf/safetensors_writer.h"
 #include "tests/io/gguf_builder.h"
 #include "tests/io/temp_dir.h"
 

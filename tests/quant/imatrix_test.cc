@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "backend/cpu/cpu_backend.h"
-#include "io/gguf_writer.h"
+#include "io/gguf/writer.h"
 
 namespace qw::quant {
 namespace {

@@ -9,7 +9,7 @@
 #include "backend/cpu/blocks/blocks.h"
 #include "backend/cpu/cpu_backend.h"
 #include "base/rng.h"
-#include "io/gguf_writer.h"
+#include "io/gguf/writer.h"
 #include "quant/quantise.h"
 
 namespace qw::quant {

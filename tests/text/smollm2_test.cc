@@ -6,7 +6,7 @@
 
 #include "base/env.h"
 #include "base/json.h"
-#include "io/gguf_tokenizer.h"
+#include "io/gguf/tokenizer.h"
 #include "text/tokenizer.h"
 
 namespace qw {

@@ -13,7 +13,7 @@
 #include "backend/cpu/cpu_backend.h"
 #include "base/mmap.h"
 #include "base/rng.h"
-#include "io/peft.h"
+#include "io/peft/peft.h"
 #include "train/checkpoint.h"
 #include "train/init.h"
 #include "train/log.h"

@@ -7,7 +7,7 @@
 #include "apps/ids_input.h"
 #include "apps/model_files.h"
 #include "apps/progress.h"
-#include "io/safetensors_writer.h"
+#include "io/hf/safetensors_writer.h"
 
 namespace qw::apps {
 namespace {

@@ -7,7 +7,7 @@
 #include "apps/progress.h"
 #include "base/json.h"
 #include "hub/catalogue.h"
-#include "io/hf_folder.h"
+#include "io/hf/folder.h"
 
 namespace qw::apps {
 namespace {

@@ -3,8 +3,8 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "hub/select.h"
-#include "io/gguf.h"
-#include "io/hf_folder.h"
+#include "io/gguf/gguf.h"
+#include "io/hf/folder.h"
 #include "models/model.h"
 
 namespace qw::apps {

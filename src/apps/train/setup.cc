@@ -14,9 +14,9 @@
 #include "apps/tokenizer_files.h"
 #include "apps/train/sampling.h"
 #include "backend/cpu/cpu_backend.h"
-#include "io/gguf_adapter.h"
-#include "io/gguf_hybrid.h"
-#include "io/hf_folder.h"
+#include "io/gguf/adapter.h"
+#include "io/gguf/hybrid.h"
+#include "io/hf/folder.h"
 #include "nn/config_reader.h"
 #include "train/init.h"
 

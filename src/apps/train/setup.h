@@ -8,7 +8,7 @@
 #include "apps/program.h"
 #include "hub/store.h"
 #include "io/checkpoint.h"
-#include "io/peft.h"
+#include "io/peft/peft.h"
 #include "text/chat_renderer.h"
 #include "text/tokenizer.h"
 #include "train/trainer.h"
@@ -31,9 +31,9 @@ struct TrainSetup {
   hub::FileLock model_in_use = {}, teacher_in_use = {};  // of models of the store
 };
 
-// `config.date` is set. Everything but the trainer, whose memory is only taken once the plan fits; weights only
-// where they fit themselves. Errors: those of every part; train.needs, train.over_model, train.quantised,
-// train.not_quantised, train.too_long, train.no_template, train.teacher_tokens, train.vocab,
+// `config.date` is set. Everything but the trainer, whose memory is only taken once the plan fits; weights
+// only where they fit themselves. Errors: those of every part; train.needs, train.over_model,
+// train.quantised, train.not_quantised, train.too_long, train.no_template, train.teacher_tokens, train.vocab,
 // train.weights_memory, train.memory, template.time, memory.model_too_large, memory.exhausted.
 Result<std::unique_ptr<TrainSetup>> open_training(Program& program, const train::TrainConfig& config);
 Status make_trainer(TrainSetup& setup, const train::TrainConfig& config);
